@@ -1,0 +1,35 @@
+//! The tags in which everything that must be remembered stands.
+
+/// On every belonging: whose it is.
+pub const GROUP: &str = "rehome:group";
+/// Which configured volume this is, or is a snapshot of.
+pub const VOLUME: &str = "rehome:volume";
+/// How often its data has been carried into a new volume.
+pub const EPOCH: &str = "rehome:epoch";
+/// `new`, `active` or `superseded`.
+pub const STATE: &str = "rehome:state";
+/// The move or periodic set it was made for.
+pub const INCIDENT: &str = "rehome:incident";
+/// On snapshots: `clean` or `crash`.
+pub const CONSISTENCY: &str = "rehome:consistency";
+/// On active volumes: the instance whose term it is.
+pub const HOLDER: &str = "rehome:holder";
+/// On active volumes: when the term began.
+pub const SINCE: &str = "rehome:since";
+/// On snapshots: the source volume's shape, for the day the volume is gone.
+pub const SHAPE: &str = "rehome:shape";
+
+pub const STATE_NEW: &str = "new";
+pub const STATE_ACTIVE: &str = "active";
+pub const STATE_SUPERSEDED: &str = "superseded";
+pub const CLEAN: &str = "clean";
+pub const CRASH: &str = "crash";
+
+/// On the Auto Scaling group: the highest epoch ever active of one volume name
+/// stands under this prefix plus the name.
+pub const MARKER_PREFIX: &str = "rehome:epoch:";
+
+/// Tags that are ours or AWS's own, and so not the user's to carry along.
+pub fn is_reserved(key: &str) -> bool {
+    key.starts_with("rehome:") || key.starts_with("aws:")
+}
