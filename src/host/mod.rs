@@ -1,0 +1,38 @@
+//! This machine: who it is, its disks, its mounts, its workload.
+//!
+//! `linux` is the real one. A drill puts the emulated region's guest in its
+//! place: what an instance does inside itself is no API call, so it is the one
+//! thing that cannot be emulated behind the wire.
+
+mod error;
+pub mod linux;
+
+pub use self::error::HostError;
+
+use crate::ids::VolumeId;
+use crate::spec::{Filesystem, GroupSpec, VolumeSpec};
+use crate::world::Here;
+
+/// What a runner asks of the machine it runs on. Every call is idempotent and
+/// bounded in time.
+#[allow(async_fn_in_trait)] // one thread, no Send needed
+pub trait Host {
+    /// Who and where am I, am I told to go, which disks and mounts are there,
+    /// how is the workload. Touches nothing.
+    async fn look(&self, spec: &GroupSpec) -> Result<Here, HostError>;
+
+    /// Stop the units in reverse order, sync, unmount every configured mount
+    /// point that holds a belonging.
+    async fn quiesce(&self, spec: &GroupSpec) -> Result<(), HostError>;
+
+    /// Make a file system, only if probing finds positively nothing on the disk.
+    async fn format(&self, volume: &VolumeId, filesystem: Filesystem) -> Result<(), HostError>;
+
+    /// Mount the disk of this volume, found by its serial number, where the
+    /// spec says; grow the file system if the disk is larger.
+    async fn mount(&self, spec: &VolumeSpec, volume: &VolumeId) -> Result<(), HostError>;
+
+    /// Start the units in order. Returns when they are started, not when they
+    /// are healthy: `look` says that.
+    async fn start_workload(&self, spec: &GroupSpec) -> Result<(), HostError>;
+}
