@@ -1,16 +1,21 @@
 //! What the user declares: the configuration, checked.
 //!
-//! The shape is DESIGN's contract; `parse` (in `spec/parse.rs`) turns TOML into
-//! it or into one message that names file, line, key and what is allowed.
+//! `parse` (in `spec/parse.rs`) turns TOML into this shape, or into one message
+//! that names file, line, key and what is allowed.
 
+mod error;
+mod group;
 mod parse;
+mod reader;
+mod volume;
 
 use std::path::PathBuf;
 
 use jiff::SignedDuration;
 use serde::Serialize;
 
-pub use self::parse::{ConfigError, load, parse};
+pub use self::error::ConfigError;
+pub use self::parse::{load, parse};
 use crate::ids::{AllocationId, GroupName, InstanceId, VolumeName};
 use crate::world::Shape;
 
