@@ -4,6 +4,7 @@
 
 pub mod clock;
 pub mod ids;
+pub mod plan;
 pub mod spec;
 pub mod tags;
 pub mod world;

@@ -142,7 +142,7 @@ pub struct Interface {
     pub private_ips: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum InstanceState {
     Pending,
     Running,
@@ -343,8 +343,9 @@ pub enum Mounted {
 pub enum Workload {
     /// Nothing is configured to run.
     None,
+    /// Not every unit runs.
     Stopped,
-    /// Some unit runs, but not all, or the health command says no.
+    /// Every unit runs, but the health command says no.
     Unhealthy(String),
     Healthy,
 }

@@ -22,6 +22,9 @@ use crate::world::{Consistency, Shape, Transition};
 pub struct Plan {
     pub steps: Vec<Step>,
     pub waits: Vec<Wait>,
+    /// What may be done at leisure, and only by a runner that stays:
+    /// periodic snapshots, retiring what is no longer needed.
+    pub upkeep: Vec<Step>,
     /// Lifecycle actions that must be kept open while there is work or a hold.
     pub keep_open: Vec<Action>,
     /// Who should have the belongings, as far as can be said.
@@ -64,11 +67,18 @@ pub enum Step {
 
     // -- instances
     /// Make a predecessor quiet from outside: stop it.
-    Fence { instance: InstanceId, force: bool },
+    Fence {
+        instance: InstanceId,
+        force: bool,
+    },
     /// Start a stopped standby.
-    StartInstance { instance: InstanceId },
+    StartInstance {
+        instance: InstanceId,
+    },
     /// Tell Auto Scaling that the member is sick.
-    ReportUnhealthy { instance: InstanceId },
+    ReportUnhealthy {
+        instance: InstanceId,
+    },
 
     // -- volumes and snapshots
     /// `force` only when the instance it is attached to is down.
@@ -121,9 +131,17 @@ pub enum Step {
         volumes: Vec<Activation>,
     },
     /// Note on a volume that a newer epoch has taken over.
-    Supersede { volume: VolumeId },
-    DeleteVolume { volume: VolumeId, why: Retired },
-    DeleteSnapshot { snapshot: SnapshotId, why: Retired },
+    Supersede {
+        volume: VolumeId,
+    },
+    DeleteVolume {
+        volume: VolumeId,
+        why: Retired,
+    },
+    DeleteSnapshot {
+        snapshot: SnapshotId,
+        why: Retired,
+    },
 
     // -- addresses and lifecycle
     /// One call, never disassociate first.
@@ -136,7 +154,9 @@ pub enum Step {
         to: Option<(String, String)>,
     },
     /// Complete a lifecycle action with CONTINUE.
-    Complete { action: Action },
+    Complete {
+        action: Action,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -187,28 +207,58 @@ pub enum Reason {
     /// No member may have the belongings yet.
     NoHolder,
     /// The holder is still booting, or not at its hook yet.
-    HolderBoots { instance: InstanceId },
+    HolderBoots {
+        instance: InstanceId,
+    },
     /// The predecessor's own agent is expected to let go.
-    PredecessorLetsGo { instance: InstanceId },
+    PredecessorLetsGo {
+        instance: InstanceId,
+    },
     /// Another runner stands first in line for this.
-    AnotherRunner { what: &'static str },
-    Fencing { instance: InstanceId },
-    Detaching { volume: VolumeId },
-    Snapshotting { snapshot: SnapshotId, progress: u8 },
-    Creating { volume: VolumeId },
-    Attaching { volume: VolumeId },
+    AnotherRunner {
+        what: &'static str,
+    },
+    Fencing {
+        instance: InstanceId,
+    },
+    Detaching {
+        volume: VolumeId,
+    },
+    Snapshotting {
+        snapshot: SnapshotId,
+        progress: u8,
+    },
+    Creating {
+        volume: VolumeId,
+    },
+    Attaching {
+        volume: VolumeId,
+    },
     /// Attached, but the kernel does not show the disk yet.
-    DiskAppears { volume: VolumeId },
+    DiskAppears {
+        volume: VolumeId,
+    },
     /// The workload was started and does not say it is healthy yet.
-    Health { says: String },
+    Health {
+        says: String,
+    },
     /// The member is not at its hook yet, or has not moved on yet.
-    Lifecycle { instance: InstanceId },
+    Lifecycle {
+        instance: InstanceId,
+    },
     /// What was seen cannot be the whole truth: a describe lags.
-    Lagging { what: String },
+    Lagging {
+        what: String,
+    },
     /// An alarm rings, not long enough yet.
-    Confirming { alarm: String },
+    Confirming {
+        alarm: String,
+    },
     /// Something could not be read.
-    Unknown { what: &'static str, why: String },
+    Unknown {
+        what: &'static str,
+        why: String,
+    },
     // -- a person has to decide: nothing changes until then
     Hold(Hold),
 }
@@ -218,7 +268,10 @@ pub enum Reason {
 #[serde(tag = "hold", rename_all = "snake_case")]
 pub enum Hold {
     /// Desired is above one, or there are more members than can be explained.
-    TooManyMembers { desired: u32, candidates: usize },
+    TooManyMembers {
+        desired: u32,
+        candidates: usize,
+    },
     /// The newest data is out of reach and the newest set is too old.
     DataLoss {
         volume: VolumeName,
@@ -232,23 +285,57 @@ pub enum Hold {
         device: String,
         found: VolumeId,
     },
+    /// Something that is not ours sits at the configured device.
+    DeviceTaken {
+        volume: VolumeName,
+        instance: InstanceId,
+        device: String,
+        found: VolumeId,
+    },
     /// No volume, no snapshot, and no size to make a blank one of.
-    NoFirstVolume { volume: VolumeName },
+    NoFirstVolume {
+        volume: VolumeName,
+    },
     /// Two volumes claim to be the newest data.
-    TwoLineages { volume: VolumeName, epoch: Epoch },
+    TwoLineages {
+        volume: VolumeName,
+        epoch: Epoch,
+    },
     /// One volume on two instances.
-    DoublyAttached { volume: VolumeId },
-    AddressMissing { index: usize },
-    AddressAmbiguous { index: usize, count: usize },
+    DoublyAttached {
+        volume: VolumeId,
+    },
+    AddressMissing {
+        index: usize,
+    },
+    AddressAmbiguous {
+        index: usize,
+        count: usize,
+    },
     /// The instance has fewer private addresses than the group has Elastic IPs.
-    PrivateAddresses { instance: InstanceId, needs: usize, has: usize },
+    PrivateAddresses {
+        instance: InstanceId,
+        needs: usize,
+        has: usize,
+    },
     /// Something else is mounted there.
-    MountTaken { volume: VolumeName, by: String },
+    MountTaken {
+        volume: VolumeName,
+        by: String,
+    },
     /// The volume came back with something on it that is not the configured
     /// file system, or with none although it is not blank.
-    WrongFilesystem { volume: VolumeName, found: Option<String> },
+    WrongFilesystem {
+        volume: VolumeName,
+        found: Option<String>,
+    },
     /// Several hooks of one transition, none of them named after rehome.
-    WhichHook { transition: Transition, count: usize },
+    WhichHook {
+        transition: Transition,
+        count: usize,
+    },
     /// The data volume, or what it came from, is in a state only AWS or a person can mend.
-    BadVolume { volume: VolumeId },
+    BadVolume {
+        volume: VolumeId,
+    },
 }

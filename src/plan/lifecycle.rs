@@ -1,0 +1,173 @@
+//! When a lifecycle action is completed, and which are kept open until then.
+
+use super::Seat;
+use super::addresses;
+use super::scene::{Keeper, Scene};
+use super::step::{Action, Hold, Plan, Reason, Step};
+use super::volumes::Placed;
+use super::workload;
+use crate::ids::InstanceId;
+use crate::world::{Hook, InstanceState, Lifecycle, Member, Standing, Transition, World};
+
+pub(super) fn complete(scene: &Scene<'_>, world: &World, placed: &Placed<'_>, plan: &mut Plan) {
+    for (id, member) in &scene.group.members {
+        let (transition, done) = match &member.lifecycle {
+            Lifecycle::PendingWait if scene.holder.is_some_and(|h| h.id == id) => {
+                (Transition::Launch, launched(scene, world, placed))
+            }
+            // Another member at its launch hook becomes the holder or goes
+            // away; either way it is not completed here.
+            Lifecycle::PendingWait => (Transition::Launch, false),
+            Lifecycle::TerminatingWait => (Transition::Terminate, has_let_go(scene, id)),
+            // The warm pool moves nothing, so there is nothing to wait for.
+            Lifecycle::Warmed(state) if state.ends_with("Pending:Wait") => {
+                (Transition::Launch, true)
+            }
+            Lifecycle::Warmed(state) if state.ends_with("Terminating:Wait") => {
+                (Transition::Terminate, true)
+            }
+            _ => {
+                transient(scene, id, member, plan);
+                continue;
+            }
+        };
+        if !is_ours(scene, id, transition) {
+            continue;
+        }
+        let Some(hook) = hook(&scene.group.hooks, transition, plan) else {
+            continue;
+        };
+        let action = Action {
+            hook: hook.name.clone(),
+            transition,
+            instance: id.clone(),
+        };
+        if done {
+            plan.step(Step::Complete { action });
+        } else {
+            plan.keep_open.push(action);
+        }
+    }
+}
+
+/// Where nothing can be decided, every open action this runner may know of is
+/// kept open: a time-out would decide, and wrongly.
+pub(super) fn keep_open(world: &World, seat: &Seat, plan: &mut Plan) {
+    let Some(group) = world.group.known() else {
+        return;
+    };
+    for (id, member) in &group.members {
+        let transition = match member.lifecycle {
+            Lifecycle::PendingWait => Transition::Launch,
+            Lifecycle::TerminatingWait => Transition::Terminate,
+            _ => continue,
+        };
+        if seat.at.as_ref().is_some_and(|at| at != id) {
+            continue;
+        }
+        if let Some(hook) = hook(&group.hooks, transition, plan) {
+            plan.keep_open.push(Action {
+                hook: hook.name.clone(),
+                transition,
+                instance: id.clone(),
+            });
+        }
+    }
+}
+
+/// The holder on its way between two states is not settled yet.
+fn transient(scene: &Scene<'_>, id: &InstanceId, member: &Member, plan: &mut Plan) {
+    let is_holder = scene.holder.is_some_and(|h| h.id == id) && scene.may_serve_holder();
+    let moves = matches!(
+        member.lifecycle,
+        Lifecycle::Pending | Lifecycle::PendingProceed
+    );
+    if is_holder && moves {
+        plan.wait(Reason::Lifecycle {
+            instance: id.clone(),
+        });
+    }
+}
+
+/// Belongings in place and healthy; without an agent, in place.
+fn launched(scene: &Scene<'_>, world: &World, placed: &Placed<'_>) -> bool {
+    #[cfg(feature = "mutants")]
+    if super::mutant::is(super::mutant::Mutant::CompleteEarly) {
+        return true;
+    }
+    workload::serves(scene, placed) && addresses::in_place(scene, world)
+}
+
+/// Its volumes are quiet and their captures *started*: a snapshot holds the
+/// moment it was asked for, so waiting for its end would only cost time.
+fn has_let_go(scene: &Scene<'_>, id: &InstanceId) -> bool {
+    scene
+        .lineages
+        .values()
+        .filter_map(|l| Some((l, l.current?)))
+        .all(|(lineage, volume)| {
+            let has_it = matches!(scene.keeper(volume), Keeper::Other(other, _) if other == id);
+            let was_its_term =
+                matches!(&volume.standing, Standing::Active(Some(t)) if t.holder == *id);
+            if !has_it && !was_its_term {
+                return true;
+            }
+            scene.is_quiet(volume) && lineage.capture(scene.up_since(volume)).is_some()
+        })
+        && !still_in_use_here(scene, id)
+}
+
+/// Also an older copy that is still mounted on this machine has to be let go.
+fn still_in_use_here(scene: &Scene<'_>, id: &InstanceId) -> bool {
+    scene
+        .here
+        .is_some_and(|here| here.instance == *id && !here.mounts.is_empty())
+}
+
+/// Who completes, or keeps open, what: the instance itself; for one that is
+/// down or has no agent, the holder or a controller.
+fn is_ours(scene: &Scene<'_>, id: &InstanceId, transition: Transition) -> bool {
+    if scene.sits_at(id) {
+        return true;
+    }
+    let others = scene.seat.at.is_none() || scene.holds_here();
+    match transition {
+        // Only the machine itself can say that its workload is healthy.
+        Transition::Launch => others && !scene.spec.agent,
+        Transition::Terminate => {
+            let overdue = scene
+                .fence_due(Some(id))
+                .is_some_and(|due| scene.now >= due);
+            let down = scene
+                .instances
+                .get(id)
+                .is_none_or(|i| i.state != InstanceState::Running);
+            others && (!scene.spec.agent || down || overdue)
+        }
+    }
+}
+
+/// The group's hook for this transition; of several, the one named after rehome.
+fn hook<'a>(hooks: &'a [Hook], transition: Transition, plan: &mut Plan) -> Option<&'a Hook> {
+    let all: Vec<&Hook> = hooks
+        .iter()
+        .filter(|h| h.transition == transition)
+        .collect();
+    match all.as_slice() {
+        [] => None,
+        [one] => Some(one),
+        several => {
+            let mut named = several.iter().filter(|h| h.name.contains("rehome"));
+            match (named.next(), named.next()) {
+                (Some(hook), None) => Some(hook),
+                _ => {
+                    plan.hold(Hold::WhichHook {
+                        transition,
+                        count: several.len(),
+                    });
+                    None
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Which copy of the data is the newest, and which set of snapshots?
+//!
+//! Newest data = highest epoch that was ever active, then latest start time.
+//! Start time alone is wrong: a zone that comes back delivers a *later*
+//! snapshot of *older* data.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::ids::{Epoch, Incident, SnapshotId, VolumeId, VolumeName};
+use crate::world::{Group, Snapshot, SnapshotState, Standing, Volume, VolumeState};
+
+/// All there is of one volume name.
+#[derive(Debug)]
+pub(super) struct Lineage<'a> {
+    /// The highest epoch that was ever active; none if there never was data.
+    pub(super) top: Option<Epoch>,
+    /// The next epoch nobody has ever seen.
+    pub(super) next: Epoch,
+    /// The volume that carries the newest data, if it still exists.
+    pub(super) current: Option<&'a Volume>,
+    /// More than one volume claims to be it.
+    pub(super) disputed: bool,
+    /// The move that ends the present term: whose it is and when it began. All
+    /// volumes of a group are activated together, so they share it.
+    pub(super) incident: Incident,
+    /// Every other volume of that name.
+    pub(super) others: Vec<&'a Volume>,
+    /// Every snapshot of that name.
+    pub(super) snapshots: Vec<&'a Snapshot>,
+}
+
+impl<'a> Lineage<'a> {
+    pub(super) fn of(
+        name: &VolumeName,
+        group: &Group,
+        volumes: &'a BTreeMap<VolumeId, Volume>,
+        snapshots: &'a BTreeMap<SnapshotId, Snapshot>,
+    ) -> Self {
+        let named: Vec<&Volume> = volumes
+            .values()
+            .filter(|v| v.name.as_ref() == Some(name) && !is_gone(v))
+            .collect();
+        let snapshots: Vec<&Snapshot> = snapshots
+            .values()
+            .filter(|s| s.name.as_ref() == Some(name))
+            .collect();
+        let marker = group.markers.get(name).copied();
+        let top = top(marker, &named, &snapshots);
+        let highest = named
+            .iter()
+            .map(|v| v.epoch)
+            .chain(snapshots.iter().map(|s| s.epoch))
+            .chain(marker)
+            .max();
+        let mut currents = named
+            .iter()
+            .filter(|v| v.standing != Standing::New && Some(v.epoch) == top);
+        let current = currents.next().copied();
+        let disputed = currents.next().is_some();
+        let others = named
+            .iter()
+            .filter(|v| current.is_none_or(|c| c.id != v.id))
+            .copied()
+            .collect();
+        Self {
+            incident: incident(current),
+            top,
+            next: highest.map_or(Epoch(1), Epoch::next),
+            current,
+            disputed,
+            others,
+            snapshots,
+        }
+    }
+
+    /// There was data of this name once.
+    pub(super) fn ever_had_data(&self) -> bool {
+        #[cfg(feature = "mutants")]
+        if super::mutant::is(super::mutant::Mutant::BlankWithoutMarker) {
+            return self.current.is_some();
+        }
+        self.top.is_some() || !self.snapshots.is_empty()
+    }
+
+    /// The snapshot that holds what the current volume held when its term ended.
+    ///
+    /// A capture counts only if the volume has not been in use again since: it
+    /// belongs to the present term, and started after `up_since`, when the
+    /// instance that still has the volume was last started.
+    pub(super) fn capture(&self, up_since: Option<Timestamp>) -> Option<&'a Snapshot> {
+        let volume = self.current?;
+        self.snapshots
+            .iter()
+            .filter(|s| {
+                s.volume == volume.id
+                    && s.incident.as_ref() == Some(&self.incident)
+                    && s.state != SnapshotState::Unusable
+                    && up_since.is_none_or(|up| s.started > up)
+            })
+            .min_by_key(|s| (s.state != SnapshotState::Completed, s.started, s.id.clone()))
+            .copied()
+    }
+}
+
+fn incident(current: Option<&Volume>) -> Incident {
+    match current.map(|v| &v.standing) {
+        Some(Standing::Active(Some(term))) => {
+            Incident::new(format!("{}/{}", term.holder, term.since.as_millisecond()))
+        }
+        // No term yet: the group's life before rehome, or no data at all.
+        _ => Incident::new("before"),
+    }
+}
+
+fn is_gone(volume: &Volume) -> bool {
+    matches!(volume.state, VolumeState::Deleting | VolumeState::Deleted)
+}
+
+/// The marker and the volumes say what was active. A snapshot alone does not:
+/// somebody may have copied a volume that never was. Only where nothing else
+/// is left (the Auto Scaling group was made anew, the volumes are gone) do
+/// snapshots speak.
+fn top(marker: Option<Epoch>, volumes: &[&Volume], snapshots: &[&Snapshot]) -> Option<Epoch> {
+    volumes
+        .iter()
+        .filter(|v| v.standing != Standing::New)
+        .map(|v| v.epoch)
+        .chain(marker)
+        .max()
+        .or_else(|| snapshots.iter().map(|s| s.epoch).max())
+}
+
+/// Snapshots that were taken together, one for every volume name that has data.
+#[derive(Clone, Debug)]
+pub(super) struct Set<'a> {
+    /// The earliest start in the set: what it holds is at least this old.
+    pub(super) started: Timestamp,
+    pub(super) snapshots: BTreeMap<&'a VolumeName, &'a Snapshot>,
+    /// Of the highest epoch that was ever active, for every name.
+    pub(super) is_newest_lineage: bool,
+}
+
+impl Set<'_> {
+    pub(super) fn is_complete(&self) -> bool {
+        self.snapshots
+            .values()
+            .all(|s| s.state == SnapshotState::Completed)
+    }
+}
+
+/// Every whole set, the newest first: lineage decides, then start time.
+pub(super) fn sets<'a>(lineages: &BTreeMap<&'a VolumeName, Lineage<'a>>) -> Vec<Set<'a>> {
+    let names: Vec<&VolumeName> = lineages
+        .iter()
+        .filter(|(_, lineage)| lineage.ever_had_data())
+        .map(|(name, _)| *name)
+        .collect();
+    let mut by_key: BTreeMap<String, BTreeMap<&VolumeName, &Snapshot>> = BTreeMap::new();
+    for name in &names {
+        let Some(lineage) = lineages.get(name) else {
+            continue;
+        };
+        for snapshot in lineage.snapshots.iter().copied() {
+            let set = by_key.entry(set_key(snapshot)).or_default();
+            let better = set.get(name).is_none_or(|had| rank(snapshot) < rank(had));
+            if better {
+                set.insert(name, snapshot);
+            }
+        }
+    }
+    let mut sets: Vec<Set<'a>> = by_key
+        .into_values()
+        .filter(|set| !names.is_empty() && set.len() == names.len())
+        .filter_map(|snapshots| whole(snapshots, lineages))
+        .collect();
+    sets.sort_by_key(|set| std::cmp::Reverse(age_key(set)));
+    sets
+}
+
+fn whole<'a>(
+    snapshots: BTreeMap<&'a VolumeName, &'a Snapshot>,
+    lineages: &BTreeMap<&'a VolumeName, Lineage<'a>>,
+) -> Option<Set<'a>> {
+    let started = snapshots.values().map(|s| s.started).min()?;
+    if snapshots
+        .values()
+        .any(|s| s.state == SnapshotState::Unusable)
+    {
+        return None;
+    }
+    let is_newest_lineage = snapshots.iter().all(|(name, snapshot)| {
+        lineages
+            .get(name)
+            .is_some_and(|l| l.top == Some(snapshot.epoch))
+    });
+    Some(Set {
+        started,
+        snapshots,
+        is_newest_lineage,
+    })
+}
+
+/// Volumes of one group move together, so the sum of the epochs orders sets
+/// even when one volume joined the group later than another.
+fn age_key(set: &Set<'_>) -> (u64, Timestamp) {
+    #[cfg(feature = "mutants")]
+    if super::mutant::is(super::mutant::Mutant::NewestByStartTime) {
+        return (0, set.started);
+    }
+    let epochs = set
+        .snapshots
+        .values()
+        .fold(0_u64, |sum, s| sum.saturating_add(s.epoch.0));
+    (epochs, set.started)
+}
+
+/// A snapshot that belongs to no move of ours is a set of its own.
+fn set_key(snapshot: &Snapshot) -> String {
+    snapshot
+        .incident
+        .as_ref()
+        .map_or_else(|| snapshot.id.to_string(), ToString::to_string)
+}
+
+/// Usable first, then complete, then the earliest: the others are duplicates.
+fn rank(snapshot: &Snapshot) -> (SnapshotRank, Timestamp, &SnapshotId) {
+    let state = match snapshot.state {
+        SnapshotState::Completed => SnapshotRank::Completed,
+        SnapshotState::Pending => SnapshotRank::Pending,
+        SnapshotState::Unusable => SnapshotRank::Unusable,
+    };
+    (state, snapshot.started, &snapshot.id)
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum SnapshotRank {
+    Completed,
+    Pending,
+    Unusable,
+}

@@ -1,0 +1,128 @@
+//! What to do: pure decisions.
+//!
+//! **Architecture invariant:** nothing here reads a clock, does I/O, draws a
+//! random number or knows a type of the SDK. `plan` is a function of what was
+//! seen, what was asked for, where the runner sits, and the time it is told.
+//! Calling it once more than needed changes nothing.
+
+mod addresses;
+mod alarms;
+mod holder;
+mod lifecycle;
+mod lineage;
+#[cfg(feature = "mutants")]
+pub mod mutant;
+mod release;
+mod retire;
+mod scene;
+pub mod step;
+mod volumes;
+mod workload;
+
+#[cfg(test)]
+mod tests;
+
+use jiff::Timestamp;
+
+use self::scene::Scene;
+pub use self::step::{Action, Hold, Plan, Reason, Step, Wait};
+use self::volumes::Placed;
+use crate::ids::InstanceId;
+use crate::spec::GroupSpec;
+use crate::world::{Seen, World};
+
+/// Where the runner sits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seat {
+    /// On this instance; none for a controller.
+    pub at: Option<InstanceId>,
+}
+
+/// What to do now about one group, what is waited for, or that all is well.
+///
+/// The steps do not depend on each other. Nothing irreversible is in the plan
+/// unless every part of the world it rests on is known.
+pub fn plan(world: &World, spec: &GroupSpec, seat: &Seat, now: Timestamp) -> Plan {
+    let mut plan = Plan::default();
+    let Some(scene) = Scene::set(world, spec, seat, now, &mut plan) else {
+        // What cannot be seen cannot be moved. But a machine that is told to
+        // go can always bring its own house in order, which touches only
+        // itself, and an open action is kept open until more is known.
+        release::own_house(world, spec, &mut plan);
+        lifecycle::keep_open(world, seat, &mut plan);
+        return plan;
+    };
+    release::let_go(&scene, &mut plan);
+    let placed = serve(&scene, world, &mut plan);
+    lifecycle::complete(&scene, world, &placed, &mut plan);
+    alarms::heed(&scene, world, &mut plan);
+    if plan.is_settled() && scene.keeps_house() {
+        retire::upkeep(&scene, &placed, &mut plan);
+    }
+    plan
+}
+
+/// Everything that brings the belongings to the holder, if that is this
+/// runner's to do; a controller behind an agent only watches that it happens.
+fn serve<'a>(scene: &Scene<'a>, world: &World, plan: &mut Plan) -> Placed<'a> {
+    let mut serving = Plan::default();
+    let placed = volumes::bring(scene, &mut serving);
+    workload::run(scene, &placed, &mut serving);
+    addresses::follow(scene, world, &placed, &mut serving);
+    if scene.may_serve_holder() {
+        serving.steps.into_iter().for_each(|step| plan.step(step));
+        for wait in serving.waits {
+            plan.wait_until(wait.reason, wait.since, wait.until);
+        }
+    } else if scene.seat.at.is_none() && !serving.is_settled() {
+        plan.wait_until(
+            Reason::AnotherRunner {
+                what: "the holder's own agent",
+            },
+            None,
+            scene.serves_as_backup_from(),
+        );
+    }
+    placed
+}
+
+/// Every part the group has belongings for must be known.
+fn demand<'a, T>(seen: &'a Seen<T>, what: &'static str, plan: &mut Plan) -> Option<&'a T> {
+    match seen {
+        Seen::Known(value) => Some(value),
+        Seen::Unknown(why) => {
+            plan.wait(Reason::Unknown {
+                what,
+                why: why.clone(),
+            });
+            None
+        }
+    }
+}
+
+impl Plan {
+    fn step(&mut self, step: Step) {
+        if !self.steps.contains(&step) {
+            self.steps.push(step);
+        }
+    }
+
+    fn wait(&mut self, reason: Reason) {
+        self.wait_until(reason, None, None);
+    }
+
+    fn hold(&mut self, hold: Hold) {
+        self.wait(Reason::Hold(hold));
+    }
+
+    fn wait_until(&mut self, reason: Reason, since: Option<Timestamp>, until: Option<Timestamp>) {
+        let wait = Wait {
+            reason,
+            since,
+            until,
+        };
+        if !self.waits.contains(&wait) {
+            self.waits.push(wait);
+        }
+    }
+}

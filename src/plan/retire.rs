@@ -1,0 +1,188 @@
+//! What is done at leisure: periodic snapshots, and deleting what nobody needs.
+//!
+//! The newest restorable set, and anything an ongoing move needs, is never
+//! deleted; the planner comes here only when the group is settled.
+
+use std::collections::BTreeSet;
+
+use super::lineage::{Lineage, Set, sets};
+use super::scene::{SaturatingTime, Scene};
+use super::step::{LiveVolume, Plan, Retired, Step};
+use super::volumes::Placed;
+use crate::ids::{Incident, SnapshotId};
+use crate::world::{Snapshot, SnapshotState, Standing, Volume, VolumeState};
+
+/// How much is deleted in one turn at the most.
+const AT_ONCE: usize = 5;
+
+pub(super) fn upkeep(scene: &Scene<'_>, placed: &Placed<'_>, plan: &mut Plan) {
+    if scene.spec.volumes.is_empty() || !placed.complete {
+        return;
+    }
+    let sets = sets(&scene.lineages);
+    let begun: Vec<Step> = snapshot(scene, placed, &sets).into_iter().collect();
+    let retired = volumes(scene).chain(snapshots(scene, &sets)).take(AT_ONCE);
+    plan.upkeep = begun.into_iter().chain(retired).collect();
+}
+
+/// The next periodic set, all volumes in one call.
+fn snapshot(scene: &Scene<'_>, placed: &Placed<'_>, sets: &[Set<'_>]) -> Option<Step> {
+    let holder = scene.holder?;
+    let newest = sets
+        .iter()
+        .filter(|s| s.is_newest_lineage)
+        .map(|s| s.started)
+        .max();
+    let since = placed
+        .active
+        .values()
+        .filter_map(|v| match &v.standing {
+            Standing::Active(Some(term)) => Some(term.since),
+            _ => None,
+        })
+        .max()?;
+    let due = newest
+        .unwrap_or(since)
+        .max(since)
+        .saturating_add_or_max(scene.spec.policy.snapshot_every);
+    if scene.now < due {
+        return None;
+    }
+    let ours: BTreeSet<_> = placed.active.values().map(|v| &v.id).collect();
+    Some(Step::SnapshotLive {
+        instance: holder.id.clone(),
+        incident: Incident::new(format!("live/{}", scene.now.as_millisecond())),
+        volumes: placed
+            .active
+            .iter()
+            .map(|(name, v)| LiveVolume {
+                name: (*name).clone(),
+                volume: v.id.clone(),
+                epoch: v.epoch,
+                shape: v.shape.clone(),
+                tags: v.tags.clone(),
+            })
+            .collect(),
+        exclude: holder
+            .instance?
+            .devices
+            .values()
+            .filter(|id| !ours.contains(id))
+            .cloned()
+            .collect(),
+    })
+}
+
+/// Volumes that a newer epoch has replaced, or that were never used.
+fn volumes<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = Step> + 'a {
+    scene.volumes_in_order().flat_map(move |(_, lineage)| {
+        lineage
+            .others
+            .iter()
+            .filter_map(move |v| retire_volume(scene, lineage, v))
+    })
+}
+
+fn retire_volume(scene: &Scene<'_>, lineage: &Lineage<'_>, volume: &Volume) -> Option<Step> {
+    let current = lineage.current?;
+    let Standing::Active(Some(term)) = &current.standing else {
+        return None;
+    };
+    let kept_until = term
+        .since
+        .max(volume.created)
+        .saturating_add_or_max(scene.spec.policy.keep_old_volume);
+    let rests = volume.state == VolumeState::Available && volume.attachments.is_empty();
+    let older = volume.epoch < current.epoch || volume.standing == Standing::New;
+    if scene.now >= kept_until && rests && older && source_is_complete(lineage, current) {
+        return Some(Step::DeleteVolume {
+            volume: volume.id.clone(),
+            why: if volume.standing == Standing::New {
+                Retired::NeverActive
+            } else {
+                Retired::Superseded
+            },
+        });
+    }
+    let unmarked = matches!(volume.standing, Standing::Active(_)) && older;
+    unmarked.then(|| Step::Supersede {
+        volume: volume.id.clone(),
+    })
+}
+
+/// Until the snapshot a volume was made from is complete, the old volume is
+/// the only whole copy.
+fn source_is_complete(lineage: &Lineage<'_>, current: &Volume) -> bool {
+    current.source.as_ref().is_none_or(|source| {
+        lineage
+            .snapshots
+            .iter()
+            .find(|s| s.id == *source)
+            .is_none_or(|s| s.state == SnapshotState::Completed)
+    })
+}
+
+/// Whole sets beyond what the policy keeps, and second captures of one move.
+fn snapshots<'a>(scene: &'a Scene<'_>, sets: &[Set<'a>]) -> impl Iterator<Item = Step> + 'a {
+    let complete: Vec<&Set<'_>> = sets.iter().filter(|s| s.is_complete()).collect();
+    #[allow(unused_mut)]
+    let mut keep = scene.spec.policy.keep_snapshots.max(1);
+    #[cfg(feature = "mutants")]
+    if super::mutant::is(super::mutant::Mutant::DeleteNewest) {
+        keep = 0;
+    }
+    let oldest_kept = complete
+        .get(keep.saturating_sub(1))
+        .map(|s| s.started)
+        .filter(|_| keep > 0);
+    let kept: BTreeSet<SnapshotId> = complete
+        .iter()
+        .take(keep)
+        .flat_map(|s| s.snapshots.values())
+        .map(|s| s.id.clone())
+        .collect();
+    let in_sets: BTreeSet<SnapshotId> = sets
+        .iter()
+        .flat_map(|s| s.snapshots.values())
+        .map(|s| s.id.clone())
+        .collect();
+    scene.lineages.values().flat_map(move |lineage| {
+        let (kept, in_sets) = (kept.clone(), in_sets.clone());
+        let needed = lineage.current.and_then(|c| c.source.clone());
+        lineage
+            .snapshots
+            .iter()
+            // What nobody tagged with a move was not made by rehome.
+            .filter(|s| s.incident.is_some() && s.state == SnapshotState::Completed)
+            .filter(move |s| !kept.contains(&s.id) && Some(&s.id) != needed.as_ref())
+            .filter_map(move |s| {
+                let why = if is_duplicate(lineage, s, &in_sets) {
+                    Retired::Duplicate
+                } else if keep == 0 || oldest_kept.is_some_and(|oldest| s.started < oldest) {
+                    Retired::BeyondKeep
+                } else {
+                    return None;
+                };
+                Some(Step::DeleteSnapshot {
+                    snapshot: s.id.clone(),
+                    why,
+                })
+            })
+    })
+}
+
+/// Another usable capture of the same volume and move stands in the set.
+fn is_duplicate(
+    lineage: &Lineage<'_>,
+    snapshot: &Snapshot,
+    in_sets: &BTreeSet<SnapshotId>,
+) -> bool {
+    !in_sets.contains(&snapshot.id)
+        && lineage.snapshots.iter().any(|other| {
+            other.id != snapshot.id
+                && other.volume == snapshot.volume
+                && other.incident == snapshot.incident
+                && other.state == SnapshotState::Completed
+                && in_sets.contains(&other.id)
+        })
+}

@@ -1,0 +1,244 @@
+//! The known parts of the world, in the shape in which decisions ask for them.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Seat;
+use super::demand;
+use super::holder::{Who, holder};
+use super::lineage::Lineage;
+use super::step::{Plan, Reason};
+use crate::ids::{InstanceId, SnapshotId, VolumeId, VolumeName};
+use crate::spec::{GroupSpec, VolumeSpec};
+use crate::world::{
+    Group, Here, Instance, InstanceState, Lifecycle, Member, Snapshot, Volume, World,
+};
+
+/// How long an index-backed describe may lag behind (AWS documents "minutes").
+pub(super) const LAG: SignedDuration = SignedDuration::from_mins(5);
+/// What a predecessor that still serves is granted on top of the quiesce
+/// time-out: it has to notice its heir first.
+const NOTICE: SignedDuration = SignedDuration::from_secs(60);
+/// How long a runner that is not first in line stands back.
+const STAND_BACK: SignedDuration = SignedDuration::from_secs(30);
+
+pub(super) struct Scene<'a> {
+    pub(super) spec: &'a GroupSpec,
+    pub(super) seat: &'a Seat,
+    pub(super) now: Timestamp,
+    pub(super) group: &'a Group,
+    pub(super) instances: &'a BTreeMap<InstanceId, Instance>,
+    pub(super) volumes: &'a BTreeMap<VolumeId, Volume>,
+    pub(super) here: Option<&'a Here>,
+    pub(super) holder: Option<Heir<'a>>,
+    pub(super) lineages: BTreeMap<&'a VolumeName, Lineage<'a>>,
+}
+
+/// The holder, or holder-to-be.
+#[derive(Clone, Copy)]
+pub(super) struct Heir<'a> {
+    pub(super) id: &'a InstanceId,
+    pub(super) member: &'a Member,
+    /// None while EC2 does not describe it.
+    pub(super) instance: Option<&'a Instance>,
+}
+
+impl Heir<'_> {
+    pub(super) fn runs(&self) -> bool {
+        self.instance
+            .is_some_and(|i| i.state == InstanceState::Running)
+    }
+
+    /// Booted as far as Auto Scaling is concerned: at its hook, or past it.
+    pub(super) fn is_ready(&self) -> bool {
+        self.runs() && self.member.lifecycle != Lifecycle::Pending
+    }
+}
+
+/// Where a volume with the newest data is, seen from the holder.
+pub(super) enum Keeper<'a> {
+    /// Attached to nobody.
+    Free,
+    Holder,
+    /// Another instance; what EC2 says of it, if anything.
+    Other(&'a InstanceId, Option<&'a Instance>),
+}
+
+impl<'a> Scene<'a> {
+    /// None, with the reason in the plan, where something that the group's
+    /// belongings rest on is unknown.
+    pub(super) fn set(
+        world: &'a World,
+        spec: &'a GroupSpec,
+        seat: &'a Seat,
+        now: Timestamp,
+        plan: &mut Plan,
+    ) -> Option<Self> {
+        static NO_VOLUMES: BTreeMap<VolumeId, Volume> = BTreeMap::new();
+        static NO_SNAPSHOTS: BTreeMap<SnapshotId, Snapshot> = BTreeMap::new();
+        let group = demand(&world.group, "group", plan);
+        let instances = demand(&world.instances, "instances", plan);
+        let (volumes, snapshots) = if spec.volumes.is_empty() {
+            (Some(&NO_VOLUMES), Some(&NO_SNAPSHOTS))
+        } else {
+            (
+                demand(&world.volumes, "volumes", plan),
+                demand(&world.snapshots, "snapshots", plan),
+            )
+        };
+        let (group, instances, volumes, snapshots) = (group?, instances?, volumes?, snapshots?);
+        let leaving = world.here.as_ref().filter(|h| h.leaving.is_some());
+        let holder = match holder(group, instances, leaving.map(|h| &h.instance)) {
+            Who::One(id) => group.members.get_key_value(&id).map(|(id, member)| Heir {
+                id,
+                member,
+                instance: instances.get(id),
+            }),
+            Who::Nobody(reason @ Reason::NoHolder) => {
+                plan.wait(reason);
+                None
+            }
+            // More members than can be explained, or not to be told apart:
+            // nothing is changed.
+            Who::Nobody(reason) => {
+                plan.wait(reason);
+                return None;
+            }
+        };
+        plan.holder = holder.map(|h| h.id.clone());
+        let lineages: BTreeMap<_, _> = spec
+            .volumes
+            .iter()
+            .map(|v| (&v.name, Lineage::of(&v.name, group, volumes, snapshots)))
+            .collect();
+        Some(Self {
+            spec,
+            seat,
+            now,
+            group,
+            instances,
+            volumes,
+            here: world.here.as_ref(),
+            holder,
+            lineages,
+        })
+    }
+
+    /// Is the runner on this instance?
+    pub(super) fn sits_at(&self, instance: &InstanceId) -> bool {
+        self.seat.at.as_ref() == Some(instance)
+    }
+
+    pub(super) fn holds_here(&self) -> bool {
+        self.holder.is_some_and(|h| self.sits_at(h.id))
+    }
+
+    /// May this runner make the holder's API calls now? The holder itself may;
+    /// a controller may at once where no agent does it, else as a backup; and
+    /// nobody else.
+    pub(super) fn may_serve_holder(&self) -> bool {
+        match (&self.seat.at, self.holder) {
+            (Some(_), _) => self.holds_here(),
+            (None, _) if !self.spec.agent => true,
+            (None, Some(_)) => self
+                .serves_as_backup_from()
+                .is_some_and(|due| self.now >= due),
+            // The predecessor is gone and no heir is there yet: nobody else is
+            // there to begin.
+            (None, None) => true,
+        }
+    }
+
+    /// From when on a controller does what the holder's agent should have done.
+    pub(super) fn serves_as_backup_from(&self) -> Option<Timestamp> {
+        self.fence_due(None)
+            .map(|due| due.saturating_add_or_max(STAND_BACK))
+    }
+
+    /// Does this runner look after snapshots and what is to be deleted?
+    pub(super) fn keeps_house(&self) -> bool {
+        self.holder
+            .is_some_and(|h| h.member.lifecycle == Lifecycle::InService)
+            && if self.spec.agent {
+                self.holds_here()
+            } else {
+                self.seat.at.is_none()
+            }
+    }
+
+    /// From when on a predecessor that has not let go is fenced. Counted from
+    /// the start of its heir: that is when the predecessor was given up.
+    pub(super) fn fence_due(&self, predecessor: Option<&InstanceId>) -> Option<Timestamp> {
+        let launched = self.holder?.instance?.launched;
+        let mut grant = if self.spec.agent {
+            self.spec.policy.quiesce_timeout
+        } else {
+            SignedDuration::ZERO
+        };
+        let serves = predecessor
+            .and_then(|id| self.group.members.get(id))
+            .is_some_and(|m| m.lifecycle == Lifecycle::InService);
+        if serves && self.spec.agent {
+            grant = grant.saturating_add(NOTICE);
+        }
+        Some(launched.saturating_add_or_max(grant))
+    }
+
+    /// From when on data that cannot be reached is given up for older data.
+    pub(super) fn give_up_due(&self) -> Option<Timestamp> {
+        let launched = self.holder?.instance?.launched;
+        Some(launched.saturating_add_or_max(self.spec.policy.capture_timeout))
+    }
+
+    pub(super) fn keeper(&self, volume: &'a Volume) -> Keeper<'a> {
+        match volume.attachments.first() {
+            None => Keeper::Free,
+            Some(a) if self.holder.is_some_and(|h| *h.id == a.instance) => Keeper::Holder,
+            Some(a) => Keeper::Other(&a.instance, self.instances.get(&a.instance)),
+        }
+    }
+
+    /// Nothing can write to it: it is detached, or its instance is down.
+    pub(super) fn is_quiet(&self, volume: &Volume) -> bool {
+        #[cfg(feature = "mutants")]
+        if super::mutant::is(super::mutant::Mutant::SkipFence) {
+            return true;
+        }
+        volume.attachments.iter().all(|a| {
+            self.instances
+                .get(&a.instance)
+                .is_some_and(|i| i.state.is_down())
+        })
+    }
+
+    /// When the instance that still has the volume was last started.
+    pub(super) fn up_since(&self, volume: &Volume) -> Option<Timestamp> {
+        volume
+            .attachments
+            .iter()
+            .filter_map(|a| self.instances.get(&a.instance))
+            .map(|i| i.launched)
+            .max()
+    }
+
+    pub(super) fn volumes_in_order(
+        &self,
+    ) -> impl Iterator<Item = (&'a VolumeSpec, &Lineage<'a>)> + '_ {
+        self.spec
+            .volumes
+            .iter()
+            .filter_map(|v| self.lineages.get(&v.name).map(|l| (v, l)))
+    }
+}
+
+/// Time arithmetic that cannot overflow into a panic.
+pub(super) trait SaturatingTime {
+    fn saturating_add_or_max(self, by: SignedDuration) -> Timestamp;
+}
+
+impl SaturatingTime for Timestamp {
+    fn saturating_add_or_max(self, by: SignedDuration) -> Timestamp {
+        self.checked_add(by).unwrap_or(Timestamp::MAX)
+    }
+}
