@@ -12,6 +12,7 @@ class Imds:
     def __init__(self):
         self.paths = {}
         self.asked = []
+        self.refused = 0
         handler = type("Handler", (_Handler,), {"service": self})
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.url = "http://{}:{}".format(*self._server.server_address)
@@ -48,6 +49,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.service.asked.append(self.path)
         if self.headers.get("x-aws-ec2-metadata-token") != TOKEN:
+            self.service.refused += 1
             return self._answer(401)
         text = self.service.paths.get(self.path.removeprefix("/latest/meta-data/"))
         return self._answer(404) if text is None else self._answer(200, text)
