@@ -38,6 +38,12 @@ pub enum Delay {
     GroupReacts,
     /// Auto Scaling: from an instance terminated by others until it notices.
     GroupNotices,
+    /// Auto Scaling: from one step of a member to the next.
+    GroupStep,
+    /// Auto Scaling: lag of describes behind a member's lifecycle state.
+    GroupLag,
+    /// Auto Scaling: how long status checks fail before it believes them.
+    GroupDoubts,
     /// Guest: stopping one unit.
     UnitStop,
     /// Guest: unmounting.
@@ -135,6 +141,9 @@ impl Default for Latencies {
             (Delay::MutateTrip, Spread::millis(250, 800)),
             (Delay::GroupReacts, Spread::millis(2_000, 5_000)),
             (Delay::GroupNotices, Spread::millis(42_000, 60_000)),
+            (Delay::GroupStep, Spread::millis(700, 2_500)),
+            (Delay::GroupLag, Spread::millis(300, 1_000)),
+            (Delay::GroupDoubts, Spread::millis(150_000, 240_000)),
             (Delay::UnitStop, Spread::millis(2_000, 5_000)),
             (Delay::Unmount, Spread::millis(200, 600)),
             (Delay::Mount, Spread::millis(300, 900)),

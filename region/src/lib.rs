@@ -79,8 +79,6 @@ pub struct Region {
     tokens: ec2::tokens::Tokens,
     buckets: throttle::Buckets,
     incidents: critical_path::Incidents,
-    /// The newest branch of history given out.
-    histories: u64,
     /// Numbers orders (attach, stop …), so that the end of an earlier one is
     /// told from the end of a later one.
     orders: u64,
@@ -101,7 +99,6 @@ impl Region {
             tokens: ec2::tokens::Tokens::default(),
             buckets: throttle::Buckets::default(),
             incidents: critical_path::Incidents::default(),
-            histories: 0,
             orders: 0,
         };
         sqs::open(&mut region, now);

@@ -35,12 +35,25 @@ pub struct Model {
     pub dark_zones: BTreeSet<String>,
     /// The newest acknowledged write of each service and mount path.
     pub acknowledged: BTreeMap<(String, String), Acknowledged>,
+    /// History → where it came from.
+    pub branches: BTreeMap<u64, Branch>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Acknowledged {
     pub counter: u64,
     pub at: Timestamp,
+    /// The branch of history it was written in.
+    pub history: u64,
+}
+
+/// Where a branch of history left another one. Every time somebody begins to
+/// write to a volume, a branch begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Branch {
+    pub parent: u64,
+    pub counter: u64,
+    pub last_write: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,10 +115,12 @@ pub struct Instance {
     pub launched: Timestamp,
     /// Reads by id say `NotFound` before.
     pub visible: Timestamp,
-    pub private_ip: String,
+    /// The primary one first.
+    pub private_ips: Vec<String>,
     /// What it got at launch; an Elastic IP releases it.
     pub public_ip: Option<String>,
     pub interface: String,
+    pub subnet: String,
     pub root_device: String,
     pub guest: Guest,
     /// EC2's status checks.
@@ -176,6 +191,8 @@ pub struct Volume {
     pub writer: Option<Writer>,
     /// How it last became quiet, for the critical path.
     pub released: Option<Released>,
+    /// DeleteVolume says `VolumeInUse` for a moment after the detach.
+    pub deletable: Timestamp,
     pub last_snapshot: Option<Timestamp>,
     pub drawn: BTreeMap<Delay, Duration>,
 }
@@ -260,6 +277,7 @@ impl SnapshotState {
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     pub id: String,
+    pub owner: String,
     pub volume: String,
     pub zone: String,
     pub state: SnapshotState,
@@ -274,8 +292,10 @@ pub struct Snapshot {
     pub content: Content,
     /// The volume was attached to an instance that could write.
     pub writer_active: bool,
-    /// The snapshots that were asked for in one CreateSnapshots call share this.
-    pub set: Option<u64>,
+    /// It will go to `error`; for a set, all of it.
+    pub fails: bool,
+    /// The other snapshots of one CreateSnapshots call.
+    pub set: Vec<String>,
     pub drawn: BTreeMap<Delay, Duration>,
 }
 
@@ -285,6 +305,8 @@ pub struct Address {
     pub public_ip: String,
     pub tags: Tags,
     pub instance: Option<String>,
+    pub interface: Option<String>,
+    pub private_ip: Option<String>,
     pub association: Option<String>,
     /// From here on packets take the new way.
     pub settled: Timestamp,

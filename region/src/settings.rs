@@ -24,6 +24,9 @@ pub struct Settings {
     /// Does the terminate hook still fire for an instance that was terminated
     /// behind its group's back? Both have been seen.
     pub hook_after_kill: bool,
+    /// Private addresses of each instance. Each can have one Elastic IP, so a
+    /// group with several addresses needs as many.
+    pub private_addresses: u8,
 }
 
 impl Default for Settings {
@@ -41,6 +44,7 @@ impl Default for Settings {
             queue: QueueSettings::default(),
             refused_keys: BTreeSet::new(),
             hook_after_kill: true,
+            private_addresses: 1,
         }
     }
 }
