@@ -30,6 +30,24 @@ pub struct World {
     pub here: Option<Here>,
 }
 
+impl World {
+    /// Before anything was looked at: nothing is known.
+    pub fn unseen() -> Self {
+        fn not_yet<T>() -> Seen<T> {
+            Seen::Unknown("not looked at yet".to_owned())
+        }
+        Self {
+            group: not_yet(),
+            instances: not_yet(),
+            volumes: not_yet(),
+            snapshots: not_yet(),
+            addresses: not_yet(),
+            alarms: not_yet(),
+            here: None,
+        }
+    }
+}
+
 /// A part of the world, or why it could not be seen.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Seen<T> {

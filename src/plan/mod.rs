@@ -14,6 +14,7 @@ mod lineage;
 pub mod mutant;
 mod release;
 mod retire;
+mod say;
 mod scene;
 pub mod step;
 mod volumes;

@@ -263,6 +263,32 @@ pub enum Reason {
     Hold(Hold),
 }
 
+impl Step {
+    /// The same for the same step of a later plan, whatever the time is then.
+    pub fn key(&self) -> String {
+        match self {
+            Self::Activate {
+                holder, volumes, ..
+            } => format!("activate {holder} {volumes:?}"),
+            Self::SnapshotLive { instance, .. } => format!("snapshot live {instance}"),
+            other => format!("{other:?}"),
+        }
+    }
+}
+
+impl Reason {
+    /// The same while the same thing is waited for, however far it is.
+    pub fn key(&self) -> String {
+        match self {
+            Self::Snapshotting { snapshot, .. } => format!("snapshotting {snapshot}"),
+            Self::Health { .. } => "health".to_owned(),
+            Self::Unknown { what, .. } => format!("unknown {what}"),
+            Self::Hold(Hold::DataLoss { volume, .. }) => format!("data loss {volume}"),
+            other => format!("{other:?}"),
+        }
+    }
+}
+
 /// What rehome will not decide alone. Each says what a person can do.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "hold", rename_all = "snake_case")]

@@ -1,0 +1,162 @@
+//! How long to wait before looking, or trying, again.
+//!
+//! There is no fixed poll interval: what takes about two seconds is looked at
+//! after one and then in small, growing steps; what says how far it is (a
+//! snapshot) is looked at when it should be done. The figures are the usual
+//! latencies of AWS, with sources in `docs/latencies.md`.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::plan::{Reason, Step, Wait};
+
+/// What a runner remembers of its own waiting.
+#[derive(Debug, Default)]
+pub(crate) struct Patience {
+    waits: BTreeMap<String, Waited>,
+    tries: BTreeMap<String, Tried>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Waited {
+    looks: u32,
+    /// The last progress that was reported, and when.
+    progress: Option<(u8, Timestamp)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Tried {
+    times: u32,
+    again_at: Timestamp,
+}
+
+/// First look after `first`, then after `step`, growing by a third up to `most`.
+struct Pace {
+    first: f64,
+    step: f64,
+    most: f64,
+}
+
+const GROWTH: f64 = 1.3;
+/// The first pause before the same step is tried again, in seconds.
+const TRY_FIRST: f64 = 0.6;
+const TRY_GROWTH: f64 = 1.7;
+const TRY_MOST: f64 = 20.0;
+/// Pauses differ by up to this share, so that a thousand groups do not march
+/// in step.
+const JITTER: f64 = 0.1;
+
+impl Patience {
+    /// Which of these steps may be carried out now. A step that was carried
+    /// out and is planned again did not move the world: it is given longer
+    /// each time. With none due: when the first will be.
+    pub(crate) fn due(
+        &mut self,
+        steps: &[Step],
+        now: Timestamp,
+    ) -> Result<Vec<Step>, SignedDuration> {
+        let keys: Vec<String> = steps.iter().map(Step::key).collect();
+        self.tries.retain(|key, _| keys.contains(key));
+        let mut due = Vec::new();
+        let mut earliest: Option<Timestamp> = None;
+        for (step, key) in steps.iter().zip(keys) {
+            let tried = self.tries.get(&key).copied();
+            if let Some(tried) = tried.filter(|t| now < t.again_at) {
+                earliest = Some(earliest.map_or(tried.again_at, |e| e.min(tried.again_at)));
+                continue;
+            }
+            let times = tried.map_or(0, |t| t.times);
+            let pause = (TRY_FIRST * TRY_GROWTH.powi(i32::try_from(times).unwrap_or(i32::MAX)))
+                .min(TRY_MOST);
+            self.tries.insert(
+                key,
+                Tried {
+                    times: times.saturating_add(1),
+                    again_at: now.checked_add(seconds(pause)).unwrap_or(Timestamp::MAX),
+                },
+            );
+            due.push(step.clone());
+        }
+        match earliest {
+            Some(at) if due.is_empty() => Err(at.duration_since(now)),
+            _ => Ok(due),
+        }
+    }
+
+    /// How long to pause before the next look at what is waited for.
+    pub(crate) fn pause(&mut self, waits: &[Wait], now: Timestamp) -> SignedDuration {
+        let keys: Vec<String> = waits.iter().map(|w| w.reason.key()).collect();
+        self.waits.retain(|key, _| keys.contains(key));
+        let shortest = waits
+            .iter()
+            .zip(keys)
+            .map(|(wait, key)| {
+                let waited = self.waits.entry(key).or_insert(Waited {
+                    looks: 0,
+                    progress: None,
+                });
+                let pause = one_pause(wait, waited, now);
+                waited.looks = waited.looks.saturating_add(1);
+                pause
+            })
+            .fold(f64::INFINITY, f64::min);
+        let jitter = 1.0 + JITTER * (fastrand::f64() - 0.5);
+        seconds(if shortest.is_finite() { shortest } else { 1.0 } * jitter)
+    }
+}
+
+fn one_pause(wait: &Wait, waited: &mut Waited, now: Timestamp) -> f64 {
+    if let Reason::Snapshotting { progress, .. } = wait.reason {
+        return until_snapshot(progress, wait.since, waited, now);
+    }
+    let pace = pace(&wait.reason);
+    match waited.looks.checked_sub(1) {
+        None => pace.first,
+        Some(n) => (pace.step * GROWTH.powi(i32::try_from(n).unwrap_or(i32::MAX))).min(pace.most),
+    }
+}
+
+/// A snapshot reports how far it is. The look comes a little before the end
+/// that this promises, and the pauses shrink with what is left.
+fn until_snapshot(
+    progress: u8,
+    started: Option<Timestamp>,
+    waited: &mut Waited,
+    now: Timestamp,
+) -> f64 {
+    let elapsed = started.map_or(1.0, |at| now.duration_since(at).as_secs_f64().max(0.5));
+    let moved = waited.progress.is_none_or(|(before, _)| before != progress);
+    if moved {
+        waited.progress = Some((progress, now));
+    }
+    // Below a few percent the forecast is noise.
+    if progress < 5 || !moved {
+        return (elapsed * 0.08).clamp(1.0, 15.0);
+    }
+    let done = f64::from(progress);
+    let left = elapsed * (100.0 - done) / done;
+    (left * 0.85).clamp(1.0, 120.0)
+}
+
+fn pace(reason: &Reason) -> Pace {
+    let (first, step, most) = match reason {
+        Reason::Creating { .. } => (0.9, 0.4, 5.0),
+        Reason::Attaching { .. } | Reason::Detaching { .. } => (1.1, 0.4, 5.0),
+        // On this machine: looking costs no call.
+        Reason::DiskAppears { .. } | Reason::Health { .. } => (0.2, 0.2, 2.0),
+        Reason::Lifecycle { .. } | Reason::HolderBoots { .. } => (1.0, 1.0, 5.0),
+        Reason::PredecessorLetsGo { .. } | Reason::Fencing { .. } => (1.0, 1.0, 5.0),
+        Reason::Lagging { .. } => (1.0, 1.5, 15.0),
+        Reason::NoHolder | Reason::AnotherRunner { .. } => (2.0, 2.0, 10.0),
+        Reason::Confirming { .. } => (5.0, 5.0, 15.0),
+        Reason::Unknown { .. } => (1.0, 1.0, 30.0),
+        Reason::Hold(_) => (5.0, 5.0, 60.0),
+        Reason::Snapshotting { .. } => (1.0, 1.0, 15.0),
+    };
+    Pace { first, step, most }
+}
+
+fn seconds(seconds: f64) -> SignedDuration {
+    SignedDuration::try_from_secs_f64(seconds).unwrap_or(SignedDuration::from_secs(1))
+}

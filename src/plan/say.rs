@@ -1,0 +1,294 @@
+//! Steps, waits and holds in words for people. One sentence each; a hold says
+//! what a person can do.
+
+use std::fmt::{self, Display, Formatter};
+
+use super::step::{Action, Hold, Reason, Retired, Step, Wait};
+use crate::world::{Consistency, Transition};
+
+impl Display for Step {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Quiesce => f.write_str("stop the workload and unmount"),
+            Self::Format {
+                name,
+                volume,
+                filesystem,
+            } => write!(f, "make {} on {volume} ({name})", filesystem.name()),
+            Self::Mount { name, volume } => write!(f, "mount {volume} ({name})"),
+            Self::StartWorkload => f.write_str("start the workload"),
+            Self::Fence {
+                instance,
+                force: false,
+            } => write!(f, "fence {instance}: stop it"),
+            Self::Fence { instance, .. } => write!(f, "fence {instance}: force it to stop"),
+            Self::StartInstance { instance } => write!(f, "start {instance}"),
+            Self::ReportUnhealthy { instance } => {
+                write!(f, "report {instance} as unhealthy to Auto Scaling")
+            }
+            Self::Detach {
+                volume,
+                instance,
+                force,
+            } => {
+                let how = if *force { " by force" } else { "" };
+                write!(f, "detach {volume} from {instance}{how}")
+            }
+            Self::Capture {
+                name,
+                volume,
+                epoch,
+                consistency,
+                ..
+            } => {
+                let how = match consistency {
+                    Consistency::Clean => "quiet",
+                    Consistency::Crash => "live",
+                };
+                write!(f, "capture the {how} {volume} ({name}, epoch {epoch})")
+            }
+            Self::SnapshotLive { volumes, .. } => {
+                write!(f, "snapshot {} live volume(s) as one set", volumes.len())
+            }
+            Self::CreateVolume {
+                name,
+                zone,
+                epoch,
+                source: Some(source),
+                ..
+            } => write!(f, "restore {name} (epoch {epoch}) from {source} in {zone}"),
+            Self::CreateVolume { name, zone, .. } => {
+                write!(f, "make the first, blank volume {name} in {zone}")
+            }
+            Self::Attach {
+                volume,
+                instance,
+                device,
+            } => write!(f, "attach {volume} to {instance} as {device}"),
+            Self::Activate {
+                holder, volumes, ..
+            } => {
+                write!(f, "begin the term of {holder} on")?;
+                for v in volumes {
+                    write!(f, " {} (epoch {})", v.name, v.epoch)?;
+                }
+                Ok(())
+            }
+            Self::Supersede { volume } => write!(f, "mark {volume} as superseded"),
+            Self::DeleteVolume { volume, why } => write!(f, "delete {volume}: {why}"),
+            Self::DeleteSnapshot { snapshot, why } => write!(f, "delete {snapshot}: {why}"),
+            Self::Associate {
+                allocation,
+                instance,
+                ..
+            } => write!(f, "move {allocation} to {instance}"),
+            Self::Complete { action } => write!(f, "complete {action}"),
+        }
+    }
+}
+
+impl Display for Retired {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Superseded => "a newer epoch took over, and its keep time is over",
+            Self::NeverActive => "it was made for a move that ended otherwise",
+            Self::BeyondKeep => "the policy keeps fewer sets",
+            Self::Duplicate => "another capture of the same move is kept",
+        })
+    }
+}
+
+impl Display for Transition {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Launch => "launch",
+            Self::Terminate => "terminate",
+        })
+    }
+}
+
+impl Display for Action {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the {} action of {} (hook {})",
+            self.transition, self.instance, self.hook
+        )
+    }
+}
+
+impl Display for Wait {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.reason.fmt(f)?;
+        match self.until {
+            Some(until) => write!(f, ", until {until:.0}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Display for Reason {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoHolder => f.write_str("no member may have the belongings yet"),
+            Self::HolderBoots { instance } => write!(f, "{instance} is still booting"),
+            Self::PredecessorLetsGo { instance } => {
+                write!(f, "{instance} is expected to let go by itself")
+            }
+            Self::AnotherRunner { what } => {
+                write!(f, "another runner is first in line for {what}")
+            }
+            Self::Fencing { instance } => write!(f, "{instance} is being stopped"),
+            Self::Detaching { volume } => write!(f, "{volume} is being detached"),
+            Self::Snapshotting { snapshot, progress } => {
+                write!(f, "{snapshot} is being completed ({progress}%)")
+            }
+            Self::Creating { volume } => write!(f, "{volume} is being created"),
+            Self::Attaching { volume } => write!(f, "{volume} is being attached"),
+            Self::DiskAppears { volume } => {
+                write!(f, "{volume} is attached, and its disk is not there yet")
+            }
+            Self::Health { says } => write!(f, "the workload is not healthy yet: {says}"),
+            Self::Lifecycle { instance } => {
+                write!(f, "Auto Scaling has not moved {instance} on yet")
+            }
+            Self::Lagging { what } => {
+                write!(f, "{what} is not to be seen; a describe may lag behind")
+            }
+            Self::Confirming { alarm } => {
+                write!(f, "alarm {alarm} rings, and has to go on ringing to count")
+            }
+            Self::Unknown { what, why } => write!(f, "the {what} could not be read: {why}"),
+            Self::Hold(hold) => hold.fmt(f),
+        }
+    }
+}
+
+impl Display for Hold {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooManyMembers {
+                desired,
+                candidates,
+            } => write!(
+                f,
+                "the group wants {desired} instance(s) and {candidates} could be the holder: \
+                 nothing is changed; set its desired capacity to 1"
+            ),
+            Self::DataLoss {
+                volume,
+                newest_set: Some(at),
+                loses_seconds: Some(loses),
+            } => write!(
+                f,
+                "the newest data of {volume} is out of reach, and the newest complete set \
+                 ({at:.0}) would lose {loses} s, more than max_data_loss allows: bring the \
+                 volume or its zone back, or raise max_data_loss to accept the loss"
+            ),
+            Self::DataLoss {
+                volume,
+                newest_set: Some(at),
+                loses_seconds: None,
+            } => write!(
+                f,
+                "the newest data of {volume} is out of reach, and the newest complete set \
+                 ({at:.0}) is of an older lineage, so what it would lose is unknown: bring the \
+                 volume or its zone back, or copy that set's tags onto a snapshot you trust"
+            ),
+            Self::DataLoss {
+                volume,
+                newest_set: None,
+                ..
+            } => write!(
+                f,
+                "the newest data of {volume} is out of reach, and there is no complete set of \
+                 snapshots to fall back to: bring the volume or its zone back"
+            ),
+            Self::AdoptFirst {
+                volume,
+                instance,
+                device,
+                found,
+            } => write!(
+                f,
+                "{instance} already has {found} at {device}, where {volume} belongs: run \
+                 `rehome adopt` so that its data is kept, or detach it"
+            ),
+            Self::DeviceTaken {
+                volume,
+                instance,
+                device,
+                found,
+            } => write!(
+                f,
+                "{volume} cannot be attached: {instance} has {found} at {device}; detach that \
+                 volume, or configure another device"
+            ),
+            Self::NoFirstVolume { volume } => write!(
+                f,
+                "{volume} has neither a volume nor a snapshot, and no size_gib to make a first \
+                 one: set size_gib, or tag the volume that has the data"
+            ),
+            Self::TwoLineages { volume, epoch } => write!(
+                f,
+                "two volumes claim to be {volume} of epoch {epoch}: remove the rehome:volume tag \
+                 from the one that is wrong"
+            ),
+            Self::DoublyAttached { volume } => write!(
+                f,
+                "{volume} is attached to more than one instance, which a data volume must never \
+                 be: detach it from the wrong one"
+            ),
+            Self::AddressMissing { index } => write!(
+                f,
+                "address {} of the configuration does not exist in this region: correct it, or \
+                 tag one",
+                index.saturating_add(1)
+            ),
+            Self::AddressAmbiguous { index, count } => write!(
+                f,
+                "address {} of the configuration fits {count} Elastic IPs: leave the tag on one",
+                index.saturating_add(1)
+            ),
+            Self::PrivateAddresses {
+                instance,
+                needs,
+                has,
+            } => write!(
+                f,
+                "{instance} has {has} private address(es) for {needs} Elastic IPs: assign \
+                 secondary private addresses"
+            ),
+            Self::MountTaken { volume, by } => write!(
+                f,
+                "the mount point of {volume} is taken by {by}: unmount it, or configure another"
+            ),
+            Self::WrongFilesystem {
+                volume,
+                found: Some(found),
+            } => write!(
+                f,
+                "{volume} has {found} on it, not the configured file system: correct \
+                 `filesystem`"
+            ),
+            Self::WrongFilesystem {
+                volume,
+                found: None,
+            } => write!(
+                f,
+                "{volume} should hold data, and no file system is found on it: it is never \
+                 formatted; look at it by hand"
+            ),
+            Self::WhichHook { transition, count } => write!(
+                f,
+                "the group has {count} {transition} hooks: put \"rehome\" into the name of the \
+                 one that is meant"
+            ),
+            Self::BadVolume { volume } => write!(
+                f,
+                "{volume} carries the newest data and is not usable as it is: mend it, or wait \
+                 until capture_timeout for the newest complete set"
+            ),
+        }
+    }
+}

@@ -1,0 +1,564 @@
+//! The loop: observe, plan, act, until settled or out of time.
+//!
+//! **Architecture invariant:** nothing that matters is remembered here. What
+//! one turn keeps for the next (the world it saw, when it last heartbeated,
+//! how long it has waited) only saves calls; lose it and the loop goes on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use futures_util::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Notify;
+
+use crate::aws::{Aws, Focus, Outcome};
+use crate::clock::Clock;
+use crate::host::Host;
+use crate::patience::Patience;
+use crate::plan::{self, Action, Plan, Seat, Step, Wait};
+use crate::spec::{GroupSpec, VolumeSpec};
+use crate::world::{Seen, World};
+
+/// A plan older than this is not carried out: the process was suspended, or
+/// the machine crawls, and the world has moved on.
+const STALE: SignedDuration = SignedDuration::from_secs(20);
+/// A term begins, and something is deleted, only on a full look this young.
+const FRESH: SignedDuration = SignedDuration::from_secs(15);
+/// While it waits, a runner looks at everything again at least this often.
+const LOOK_AROUND: SignedDuration = SignedDuration::from_secs(60);
+/// How often a settled runner asks its own machine, which costs no API call.
+const LOOK_HERE: SignedDuration = SignedDuration::from_secs(1);
+/// Every this many idle looks at the group, everything is looked at.
+const FULL_EVERY: u32 = 20;
+/// An action just found open is heartbeated this soon, so that runners that
+/// crash and restart do not let it run out together.
+const FIRST_BEAT: SignedDuration = SignedDuration::from_secs(20);
+/// How long "access denied" may last before it is believed: a new role takes
+/// a while to be known everywhere.
+const DENIED_FOR: SignedDuration = SignedDuration::from_secs(90);
+
+/// One runner, serving one group at a time.
+pub struct Runner<H> {
+    pub aws: Aws,
+    /// This machine, where the runner sits on an instance.
+    pub host: Option<H>,
+    pub clock: Clock,
+    pub teller: Teller,
+}
+
+/// Is told of every step and every new wait: for logs, console lines, timelines.
+#[derive(Clone)]
+pub struct Teller(Rc<dyn Fn(Timestamp, &Told<'_>)>);
+
+impl Teller {
+    pub fn new(tell: impl Fn(Timestamp, &Told<'_>) + 'static) -> Self {
+        Self(Rc::new(tell))
+    }
+
+    pub fn silent() -> Self {
+        Self::new(|_, _| {})
+    }
+
+    fn tell(&self, at: Timestamp, told: &Told<'_>) {
+        (self.0)(at, told);
+    }
+}
+
+/// What a teller is told.
+#[derive(Debug)]
+pub enum Told<'a> {
+    Doing(&'a Step),
+    Did(&'a Step),
+    /// Its precondition no longer holds; why.
+    Overtaken(&'a Step, &'a str),
+    Failed(&'a Step, &'a str),
+    /// Told once when the wait begins.
+    Waiting(&'a Wait),
+    Settled,
+}
+
+/// How `until_settled` ended.
+#[derive(Debug)]
+pub enum Ended {
+    Settled(Box<World>),
+    /// Running it again goes on.
+    OutOfTime {
+        waits: Vec<Wait>,
+        last_error: Option<String>,
+    },
+    /// It would not get better by waiting.
+    Failed(String),
+}
+
+/// What one runner carries from turn to turn, to save calls.
+struct Memory {
+    seat: Seat,
+    world: Option<World>,
+    focus: Focus,
+    looked_around: Option<Timestamp>,
+    patience: Patience,
+    beats: BTreeMap<Action, Timestamp>,
+    told: BTreeSet<String>,
+    last_error: Option<String>,
+    denied_since: Option<Timestamp>,
+}
+
+impl Memory {
+    fn new() -> Self {
+        Self {
+            seat: Seat::default(),
+            world: None,
+            focus: Focus::ALL,
+            looked_around: None,
+            patience: Patience::default(),
+            beats: BTreeMap::new(),
+            told: BTreeSet::new(),
+            last_error: None,
+            denied_since: None,
+        }
+    }
+}
+
+/// What became of one turn.
+enum Turned {
+    /// Something was done: look again at what it touched.
+    Acted,
+    Waits(Plan),
+    Settled(Plan),
+    Failed(String),
+}
+
+impl<H: Host> Runner<H> {
+    /// Turns until settled or until the deadline; open lifecycle actions are
+    /// kept open meanwhile.
+    pub async fn until_settled(&mut self, spec: &GroupSpec, deadline: Timestamp) -> Ended {
+        let mut memory = Memory::new();
+        let mut waits = Vec::new();
+        loop {
+            match self.turn(spec, &mut memory).await {
+                Turned::Settled(_) => {
+                    self.tell(&Told::Settled);
+                    return match memory.world {
+                        Some(world) => Ended::Settled(Box::new(world)),
+                        None => Ended::Failed("settled without having looked".to_owned()),
+                    };
+                }
+                Turned::Failed(why) => return Ended::Failed(why),
+                Turned::Acted => {}
+                Turned::Waits(plan) => {
+                    self.pause(spec, &mut memory, &plan, Some(deadline)).await;
+                    waits = plan.waits;
+                }
+            }
+            if self.clock.now() >= deadline {
+                return Ended::OutOfTime {
+                    waits,
+                    last_error: memory.last_error,
+                };
+            }
+        }
+    }
+
+    /// Forever: settled means to watch at leisure and keep house. `wake` cuts
+    /// an idle pause short.
+    pub async fn keep(
+        &mut self,
+        spec: &GroupSpec,
+        poll_every: SignedDuration,
+        wake: &Notify,
+    ) -> std::convert::Infallible {
+        let mut memory = Memory::new();
+        let mut idle_looks = 0_u32;
+        loop {
+            match self.turn(spec, &mut memory).await {
+                Turned::Acted => idle_looks = 0,
+                Turned::Failed(why) => {
+                    tracing::error!(group = %spec.name, %why, "cannot go on; trying again later");
+                    memory.focus = Focus::ALL;
+                    self.sleep(poll_every).await;
+                }
+                Turned::Waits(plan) => {
+                    idle_looks = 0;
+                    tokio::select! {
+                        () = self.pause(spec, &mut memory, &plan, None) => {}
+                        () = wake.notified() => memory.focus = Focus::ALL,
+                    }
+                }
+                Turned::Settled(plan) => {
+                    if idle_looks == 0 {
+                        self.tell(&Told::Settled);
+                        memory.told.clear();
+                    }
+                    self.upkeep(spec, &mut memory, plan).await;
+                    let woken = self.idle(spec, &memory, poll_every, wake).await;
+                    idle_looks = idle_looks.wrapping_add(1);
+                    memory.focus = if woken || idle_looks % FULL_EVERY == 0 {
+                        Focus::ALL
+                    } else {
+                        Focus::idle(spec)
+                    };
+                }
+            }
+        }
+    }
+
+    /// One look at the world and the plan for it, without acting.
+    pub async fn look(&self, spec: &GroupSpec) -> (World, Plan) {
+        let mut memory = Memory::new();
+        self.observe(spec, &mut memory).await;
+        let world = memory.world.take().unwrap_or_else(World::unseen);
+        let plan = plan::plan(&world, spec, &memory.seat, self.clock.now());
+        (world, plan)
+    }
+
+    async fn turn(&mut self, spec: &GroupSpec, memory: &mut Memory) -> Turned {
+        self.observe(spec, memory).await;
+        let seen_at = self.clock.now();
+        let Some(world) = &memory.world else {
+            return Turned::Failed("nothing could be observed".to_owned());
+        };
+        let plan = plan::plan(world, spec, &memory.seat, seen_at);
+        for wait in &plan.waits {
+            self.tell_once(memory, wait);
+        }
+        self.heartbeat(spec, memory, &plan).await;
+        if plan.is_settled() {
+            return Turned::Settled(plan);
+        }
+        if plan.steps.is_empty() {
+            return Turned::Waits(plan);
+        }
+        if plan.steps.iter().any(needs_full_look) && !memory.is_fresh(seen_at) {
+            memory.focus = Focus::ALL;
+            return Turned::Acted;
+        }
+        if self.clock.now().duration_since(seen_at) > STALE {
+            memory.focus = Focus::ALL;
+            return Turned::Acted;
+        }
+        match memory.patience.due(&plan.steps, seen_at) {
+            Ok(due) => memory.focus = self.carry_out(spec, memory, &due).await,
+            Err(not_yet) => {
+                self.sleep(not_yet).await;
+                memory.focus = plan
+                    .steps
+                    .iter()
+                    .fold(Focus::NONE, |all, step| all.union(Focus::after(step)));
+            }
+        }
+        match self.denied_for_good(memory) {
+            Some(why) => Turned::Failed(why),
+            None => Turned::Acted,
+        }
+    }
+
+    async fn observe(&self, spec: &GroupSpec, memory: &mut Memory) {
+        let here = match &self.host {
+            Some(host) => match host.look(spec).await {
+                Ok(here) => {
+                    memory.seat.at = Some(here.instance.clone());
+                    Some(here)
+                }
+                Err(error) => {
+                    memory.last_error = Some(error.to_string());
+                    tracing::warn!(%error, "this machine could not be looked at");
+                    None
+                }
+            },
+            None => None,
+        };
+        let now = self.clock.now();
+        if memory.world.is_none() {
+            memory.focus = Focus::ALL;
+        }
+        if memory.focus.is_all() {
+            memory.looked_around = Some(now);
+        }
+        let mut world = self
+            .aws
+            .observe(spec, memory.focus, memory.world.as_ref())
+            .await;
+        world.here = here;
+        memory.world = Some(world);
+    }
+
+    /// The steps of one plan do not depend on each other: calls go out at
+    /// once, and what concerns this machine in order beside them.
+    async fn carry_out(&self, spec: &GroupSpec, memory: &mut Memory, steps: &[Step]) -> Focus {
+        let now = self.clock.now();
+        let (local, remote): (Vec<&Step>, Vec<&Step>) = steps.iter().partition(|s| is_local(s));
+        let remote = async {
+            let calls = remote.iter().map(|step| async {
+                self.tell(&Told::Doing(step));
+                let done = self.aws.act(spec, step, now).await;
+                (*step, done.map_err(|e| (e.to_string(), e.is_denied())))
+            });
+            join_all(calls).await
+        };
+        let local = async {
+            let mut done = Vec::new();
+            for step in local {
+                self.tell(&Told::Doing(step));
+                let result = self.on_this_machine(spec, step).await;
+                let failed = result.is_err();
+                done.push((
+                    step,
+                    result.map(|()| Outcome::Done).map_err(|e| (e, false)),
+                ));
+                if failed {
+                    break;
+                }
+            }
+            done
+        };
+        let (remote, local) = tokio::join!(remote, local);
+        let mut touched = Focus::NONE;
+        let mut denied = false;
+        for (step, result) in remote.into_iter().chain(local) {
+            touched = touched.union(Focus::after(step));
+            match result {
+                Ok(Outcome::Done) => self.tell(&Told::Did(step)),
+                Ok(Outcome::Overtaken(why)) => {
+                    touched = Focus::ALL;
+                    self.tell(&Told::Overtaken(step, &why));
+                }
+                Err((why, is_denied)) => {
+                    touched = Focus::ALL;
+                    denied |= is_denied;
+                    self.tell(&Told::Failed(step, &why));
+                    memory.last_error = Some(why);
+                }
+            }
+        }
+        memory.denied_since = match (denied, memory.denied_since) {
+            (false, _) => None,
+            (true, since) => since.or(Some(now)),
+        };
+        touched
+    }
+
+    async fn on_this_machine(&self, spec: &GroupSpec, step: &Step) -> Result<(), String> {
+        let Some(host) = &self.host else {
+            return Err("this step belongs to an instance, and this runner sits on none".to_owned());
+        };
+        let done = match step {
+            Step::Quiesce => host.quiesce(spec).await,
+            Step::Format {
+                volume, filesystem, ..
+            } => host.format(volume, *filesystem).await,
+            Step::Mount { name, volume } => {
+                let Some(volume_spec) = volume_named(spec, name) else {
+                    return Err(format!("no volume named {name} is configured"));
+                };
+                host.mount(volume_spec, volume).await
+            }
+            Step::StartWorkload => host.start_workload(spec).await,
+            _ => return Err("not a step of this machine".to_owned()),
+        };
+        done.map_err(|e| e.to_string())
+    }
+
+    /// What is done at leisure. A failure here moves nothing and is tried
+    /// again at the next idle look.
+    async fn upkeep(&self, spec: &GroupSpec, memory: &mut Memory, plan: Plan) {
+        if plan.upkeep.is_empty() {
+            return;
+        }
+        if !memory.is_fresh(self.clock.now()) {
+            memory.focus = Focus::ALL;
+            self.observe(spec, memory).await;
+            let Some(world) = &memory.world else { return };
+            let again = plan::plan(world, spec, &memory.seat, self.clock.now());
+            if again.is_settled() {
+                self.carry_out(spec, memory, &again.upkeep).await;
+            }
+        } else {
+            self.carry_out(spec, memory, &plan.upkeep).await;
+        }
+    }
+
+    /// Keeps open what must stay open: three beats in every period.
+    async fn heartbeat(&self, spec: &GroupSpec, memory: &mut Memory, plan: &Plan) {
+        let now = self.clock.now();
+        memory.beats.retain(|action, _| plan.keep_open.contains(action));
+        for action in &plan.keep_open {
+            let period = memory.beat_period(action);
+            let due = memory
+                .beats
+                .entry(action.clone())
+                .or_insert_with(|| later(now, period.min(FIRST_BEAT)));
+            if now < *due {
+                continue;
+            }
+            *due = later(now, period);
+            if let Err(error) = self.aws.heartbeat(&spec.name, action).await {
+                tracing::warn!(%error, instance = %action.instance, "the heartbeat did not arrive");
+            }
+        }
+    }
+
+    /// Sleeps as long as what is waited for deserves, and sets what to look at then.
+    async fn pause(
+        &self,
+        spec: &GroupSpec,
+        memory: &mut Memory,
+        plan: &Plan,
+        deadline: Option<Timestamp>,
+    ) {
+        let now = self.clock.now();
+        let mut until = later(now, memory.patience.pause(&plan.waits, now));
+        for due in plan
+            .waits
+            .iter()
+            .filter_map(|w| w.until)
+            .chain(memory.beats.values().copied())
+            .chain(deadline)
+        {
+            if due > now && due < until {
+                until = due;
+            }
+        }
+        let around = memory
+            .looked_around
+            .map_or(now, |at| later(at, LOOK_AROUND));
+        memory.focus = if now >= around {
+            Focus::ALL
+        } else {
+            plan.waits
+                .iter()
+                .fold(Focus::NONE, |all, w| all.union(Focus::of(&w.reason)))
+        };
+        self.sleep_watching(spec, memory, until.duration_since(now))
+            .await;
+    }
+
+    /// A settled runner's pause: its own machine is asked often, because that
+    /// is free and tells first that the end is near. Returns whether something
+    /// wants a whole look.
+    async fn idle(
+        &self,
+        spec: &GroupSpec,
+        memory: &Memory,
+        poll_every: SignedDuration,
+        wake: &Notify,
+    ) -> bool {
+        let end = later(self.clock.now(), poll_every);
+        loop {
+            let now = self.clock.now();
+            if now >= end {
+                return false;
+            }
+            let rest = end.duration_since(now);
+            let nap = if self.host.is_some() {
+                rest.min(LOOK_HERE)
+            } else {
+                rest
+            };
+            tokio::select! {
+                () = self.sleep(nap) => {}
+                () = wake.notified() => return true,
+            }
+            if self.has_changed_here(spec, memory).await {
+                return true;
+            }
+        }
+    }
+
+    /// A long pause on an instance still notices that the instance is to go.
+    async fn sleep_watching(&self, spec: &GroupSpec, memory: &mut Memory, pause: SignedDuration) {
+        if self.host.is_none() || pause <= LOOK_HERE {
+            return self.sleep(pause).await;
+        }
+        let end = later(self.clock.now(), pause);
+        loop {
+            let now = self.clock.now();
+            if now >= end {
+                return;
+            }
+            self.sleep(end.duration_since(now).min(LOOK_HERE)).await;
+            if self.has_changed_here(spec, memory).await {
+                memory.focus = Focus::ALL;
+                return;
+            }
+        }
+    }
+
+    async fn has_changed_here(&self, spec: &GroupSpec, memory: &Memory) -> bool {
+        let Some(host) = &self.host else { return false };
+        let before = memory.world.as_ref().and_then(|w| w.here.as_ref());
+        match host.look(spec).await {
+            Ok(here) => before != Some(&here),
+            Err(_) => false,
+        }
+    }
+
+    fn denied_for_good(&self, memory: &Memory) -> Option<String> {
+        let since = memory.denied_since?;
+        (self.clock.now().duration_since(since) > DENIED_FOR)
+            .then(|| memory.last_error.clone())
+            .flatten()
+    }
+
+    fn tell(&self, told: &Told<'_>) {
+        self.teller.tell(self.clock.now(), told);
+    }
+
+    /// A wait is told when it begins; its moving parts (progress, deadlines)
+    /// do not make it a new one.
+    fn tell_once(&self, memory: &mut Memory, wait: &Wait) {
+        if memory.told.insert(wait.reason.key()) {
+            self.tell(&Told::Waiting(wait));
+        }
+    }
+
+    async fn sleep(&self, pause: SignedDuration) {
+        tokio::time::sleep(pause.unsigned_abs()).await;
+    }
+}
+
+impl Memory {
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        self.looked_around
+            .is_some_and(|at| now.duration_since(at) <= FRESH)
+    }
+
+    /// A third of the hook's period; of the shortest one allowed, if unknown.
+    fn beat_period(&self, action: &Action) -> SignedDuration {
+        let period = match self.world.as_ref().map(|w| &w.group) {
+            Some(Seen::Known(group)) => group
+                .hooks
+                .iter()
+                .find(|h| h.name == action.hook)
+                .map(|h| h.heartbeat),
+            _ => None,
+        };
+        period.unwrap_or(SignedDuration::from_secs(30)) / 3
+    }
+}
+
+/// What cannot be taken back rests on a look at everything, not on memory.
+fn needs_full_look(step: &Step) -> bool {
+    matches!(
+        step,
+        Step::Activate { .. }
+            | Step::CreateVolume { source: None, .. }
+            | Step::DeleteVolume { .. }
+            | Step::DeleteSnapshot { .. }
+            | Step::ReportUnhealthy { .. }
+    )
+}
+
+fn is_local(step: &Step) -> bool {
+    matches!(
+        step,
+        Step::Quiesce | Step::Format { .. } | Step::Mount { .. } | Step::StartWorkload
+    )
+}
+
+fn volume_named<'a>(spec: &'a GroupSpec, name: &crate::ids::VolumeName) -> Option<&'a VolumeSpec> {
+    spec.volumes.iter().find(|v| v.name == *name)
+}
+
+fn later(now: Timestamp, by: SignedDuration) -> Timestamp {
+    now.checked_add(by).unwrap_or(Timestamp::MAX)
+}
