@@ -4,10 +4,19 @@
 //! place: what an instance does inside itself is no API call, so it is the one
 //! thing that cannot be emulated behind the wire.
 
+mod command;
+mod disks;
 mod error;
+mod imds;
 pub mod linux;
+mod mountinfo;
+mod mounts;
+mod probe;
+mod units;
+mod users;
 
 pub use self::error::HostError;
+pub use self::imds::Identity;
 
 use crate::ids::VolumeId;
 use crate::spec::{Filesystem, GroupSpec, VolumeSpec};

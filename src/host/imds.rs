@@ -1,0 +1,154 @@
+//! Who is this machine, and was it told to go? The instance metadata service
+//! says, in its second version (IMDSv2).
+
+use std::time::Duration;
+
+use aws_config::imds::Client;
+use aws_config::imds::client::error::{ErrorResponse, ImdsError};
+use tokio::sync::OnceCell;
+
+use super::error::HostError;
+use crate::ids::{InstanceId, Zone};
+
+const CONNECT: Duration = Duration::from_secs(1);
+/// One question with all its attempts.
+const ANSWER: Duration = Duration::from_secs(4);
+const ATTEMPTS: u32 = 3;
+
+const INSTANCE: &str = "/latest/meta-data/instance-id";
+const ZONE: &str = "/latest/meta-data/placement/availability-zone";
+const TARGET: &str = "/latest/meta-data/autoscaling/target-lifecycle-state";
+const SPOT: &str = "/latest/meta-data/spot/instance-action";
+
+/// Neither changes while the instance lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub instance: InstanceId,
+    pub zone: Zone,
+}
+
+#[derive(Debug)]
+pub(super) struct Imds {
+    client: Client,
+    identity: OnceCell<Identity>,
+}
+
+impl Imds {
+    /// At `AWS_EC2_METADATA_SERVICE_ENDPOINT`, or where EC2 has it.
+    pub(super) fn new() -> Self {
+        let client = Client::builder()
+            .connect_timeout(CONNECT)
+            .read_timeout(CONNECT)
+            .operation_attempt_timeout(CONNECT)
+            .operation_timeout(ANSWER)
+            .max_attempts(ATTEMPTS)
+            .build();
+        Self {
+            client,
+            identity: OnceCell::new(),
+        }
+    }
+
+    pub(super) async fn identity(&self) -> Result<&Identity, HostError> {
+        self.identity.get_or_try_init(|| self.ask_identity()).await
+    }
+
+    async fn ask_identity(&self) -> Result<Identity, HostError> {
+        let (instance, zone) = tokio::join!(self.ask(INSTANCE), self.ask(ZONE));
+        match (instance?, zone?) {
+            (Some(instance), Some(zone)) => Ok(Identity {
+                instance: InstanceId::new(instance),
+                zone: Zone::new(zone),
+            }),
+            _ => Err(HostError::NoMetadata(
+                "it knows no instance id or no zone".to_owned(),
+            )),
+        }
+    }
+
+    /// Why this instance is to go, if it was told so. Auto Scaling and EC2 say
+    /// the same elsewhere, only later: silence here is no reason to stop.
+    pub(super) async fn leaving(&self) -> Option<String> {
+        let (target, spot) = tokio::join!(self.ask(TARGET), self.ask(SPOT));
+        let known = |answer: Result<Option<String>, HostError>| {
+            answer.unwrap_or_else(|error| {
+                tracing::warn!(%error, "could not ask whether this instance is to go");
+                None
+            })
+        };
+        told_to_go(known(target).as_deref(), known(spot).as_deref())
+    }
+
+    /// None: the service answers that there is no such thing.
+    async fn ask(&self, path: &str) -> Result<Option<String>, HostError> {
+        match self.client.get(path).await {
+            Ok(text) => {
+                let text: &str = text.as_ref();
+                Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty()))
+            }
+            Err(ImdsError::ErrorResponse(answer)) if is_absence(&answer) => Ok(None),
+            Err(error) => Err(HostError::NoMetadata(deepest(&error))),
+        }
+    }
+}
+
+fn is_absence(answer: &ErrorResponse) -> bool {
+    answer.response().status().as_u16() == 404
+}
+
+/// The SDK wraps "connection refused" in five layers that say nothing.
+fn deepest(error: &dyn std::error::Error) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}
+
+fn told_to_go(target: Option<&str>, spot: Option<&str>) -> Option<String> {
+    if target == Some("Terminated") {
+        return Some("Auto Scaling is terminating it".to_owned());
+    }
+    let notice: serde_json::Value = serde_json::from_str(spot?).unwrap_or_default();
+    let field = |name| notice.get(name).and_then(serde_json::Value::as_str);
+    // Whatever the notice says in detail, that there is one is the news.
+    let action = field("action").unwrap_or("interrupt");
+    Some(match field("time") {
+        Some(time) => format!("EC2 will {action} this spot instance at {time}"),
+        None => format!("EC2 will {action} this spot instance"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::told_to_go;
+
+    #[test]
+    fn only_an_end_is_a_reason_to_leave() {
+        for target in [
+            None,
+            Some("InService"),
+            Some("Standby"),
+            Some("Warmed:Stopped"),
+        ] {
+            assert_eq!(told_to_go(target, None), None);
+        }
+        assert_eq!(
+            told_to_go(Some("Terminated"), None).as_deref(),
+            Some("Auto Scaling is terminating it")
+        );
+    }
+
+    #[test]
+    fn a_spot_notice_is_a_reason_however_it_looks() {
+        let notice = r#"{"action":"terminate","time":"2026-11-20T10:00:00Z"}"#;
+        assert_eq!(
+            told_to_go(Some("InService"), Some(notice)).as_deref(),
+            Some("EC2 will terminate this spot instance at 2026-11-20T10:00:00Z")
+        );
+        assert_eq!(
+            told_to_go(None, Some("garbled")).as_deref(),
+            Some("EC2 will interrupt this spot instance")
+        );
+    }
+}

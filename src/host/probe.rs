@@ -1,0 +1,202 @@
+//! What is on a disk? Nothing, for sure; or a file system, and how large.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+use std::time::Duration;
+
+use super::command::{self, Ended};
+use super::error::HostError;
+
+const LIMIT: Duration = Duration::from_secs(30);
+/// A blank volume reads as zeros; what nobody recognises need not be nothing.
+const MUST_BE_ZERO: usize = 1 << 20;
+
+/// What probing finds; `None` is positively nothing.
+pub(super) async fn filesystem(path: &Path) -> Result<Option<String>, HostError> {
+    let device = path.to_string_lossy();
+    let argv = ["blkid", "-p", "-o", "export", &device];
+    let ended = command::run(&argv, LIMIT).await?;
+    let found = found(&ended).map_err(|says| HostError::Command {
+        command: argv.join(" "),
+        says,
+    })?;
+    if found.is_some() {
+        return Ok(found);
+    }
+    // blkid says "not found" as well when it cannot open the disk.
+    let zero = begins_with_zeros(path)
+        .map_err(|error| HostError::system(format!("cannot read {device}"), error))?;
+    Ok((!zero).then(|| "data of no known kind".to_owned()))
+}
+
+/// Reads blkid's answer. Exit code 2 is "nothing there"; 8 is "several things
+/// at once", which a person has to look at.
+fn found(ended: &Ended) -> Result<Option<String>, String> {
+    match ended.code {
+        Some(0) => {}
+        Some(2) if ended.stdout.trim().is_empty() && ended.stderr.trim().is_empty() => {
+            return Ok(None);
+        }
+        Some(8) => return Err("finds traces of several file systems at once".to_owned()),
+        _ => return Err(ended.says()),
+    }
+    let value = |key: &str| {
+        let mut lines = ended.stdout.lines().filter_map(|line| line.split_once('='));
+        let (_, value) = lines.find(|(name, _)| *name == key)?;
+        Some(value.to_owned()).filter(|value| !value.is_empty())
+    };
+    let table = || value("PTTYPE").map(|kind| format!("a partition table ({kind})"));
+    Ok(Some(
+        value("TYPE")
+            .or_else(table)
+            .unwrap_or_else(|| "data of no known kind".to_owned()),
+    ))
+}
+
+fn begins_with_zeros(path: &Path) -> std::io::Result<bool> {
+    let mut start = Vec::with_capacity(MUST_BE_ZERO);
+    File::open(path)?
+        .take(MUST_BE_ZERO as u64)
+        .read_to_end(&mut start)?;
+    Ok(!start.is_empty() && start.iter().all(|byte| *byte == 0))
+}
+
+/// How many bytes the file system on this disk spans, if its superblock says so.
+pub(super) fn spans(path: &Path, filesystem: &str) -> std::io::Result<Option<u64>> {
+    let mut file = File::open(path)?;
+    let mut block = Vec::with_capacity(1024);
+    if filesystem == "ext4" {
+        file.seek(SeekFrom::Start(1024))?;
+    }
+    file.take(1024).read_to_end(&mut block)?;
+    Ok(match filesystem {
+        "ext4" => ext4_bytes(&block),
+        "xfs" => xfs_bytes(&block),
+        _ => None,
+    })
+}
+
+fn ext4_bytes(superblock: &[u8]) -> Option<u64> {
+    if field(superblock, 0x38)? != [0x53, 0xEF] {
+        return None;
+    }
+    let low = u32::from_le_bytes(field(superblock, 0x4)?);
+    let shift = u32::from_le_bytes(field(superblock, 0x18)?);
+    let features = u32::from_le_bytes(field(superblock, 0x60)?);
+    // The upper half of the count is only there with the 64bit feature.
+    let high = match features & 0x80 {
+        0 => 0,
+        _ => u32::from_le_bytes(field(superblock, 0x150)?),
+    };
+    let blocks = u64::from(high) << 32 | u64::from(low);
+    blocks.checked_mul(1024_u64.checked_shl(shift)?)
+}
+
+fn xfs_bytes(superblock: &[u8]) -> Option<u64> {
+    if field(superblock, 0)? != *b"XFSB" {
+        return None;
+    }
+    let block = u32::from_be_bytes(field(superblock, 4)?);
+    let blocks = u64::from_be_bytes(field(superblock, 8)?);
+    blocks.checked_mul(u64::from(block))
+}
+
+fn field<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+    bytes.get(at..)?.first_chunk().copied()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+    use super::*;
+
+    fn ended(code: i32, stdout: &str, stderr: &str) -> Ended {
+        Ended {
+            code: Some(code),
+            stdout: stdout.into(),
+            stderr: stderr.into(),
+        }
+    }
+
+    #[test]
+    fn only_a_silent_not_found_is_nothing() {
+        let export = "DEVNAME=/dev/nvme1n1\nUUID=1-2\nVERSION=1.0\nTYPE=ext4\nUSAGE=filesystem\n";
+        assert_eq!(found(&ended(0, export, "")).unwrap().unwrap(), "ext4");
+        assert_eq!(
+            found(&ended(
+                0,
+                "DEVNAME=/dev/nvme1n1\nPTUUID=1\nPTTYPE=gpt\n",
+                ""
+            ))
+            .unwrap()
+            .unwrap(),
+            "a partition table (gpt)"
+        );
+        assert_eq!(
+            found(&ended(0, "", "")).unwrap().unwrap(),
+            "data of no known kind"
+        );
+        assert_eq!(found(&ended(2, "", "")).unwrap(), None);
+        assert_eq!(
+            found(&ended(
+                2,
+                "",
+                "blkid: error: /dev/nvme1n1: Permission denied\n"
+            ))
+            .unwrap_err(),
+            "ended with exit code 2: blkid: error: /dev/nvme1n1: Permission denied"
+        );
+        assert_eq!(
+            found(&ended(8, "", "")).unwrap_err(),
+            "finds traces of several file systems at once"
+        );
+        assert_eq!(
+            found(&ended(4, "", "usage")).unwrap_err(),
+            "ended with exit code 4: usage"
+        );
+    }
+
+    #[test]
+    fn superblocks_say_how_large() {
+        let mut ext4 = vec![0; 1024];
+        assert_eq!(ext4_bytes(&ext4), None, "no magic number");
+        ext4[0x38..0x3A].copy_from_slice(&[0x53, 0xEF]);
+        ext4[0x4..0x8].copy_from_slice(&262_144_u32.to_le_bytes());
+        ext4[0x18] = 2;
+        assert_eq!(ext4_bytes(&ext4), Some(1 << 30));
+        ext4[0x150] = 1;
+        assert_eq!(
+            ext4_bytes(&ext4),
+            Some(1 << 30),
+            "without 64bit there is no upper half"
+        );
+        ext4[0x60] = 0x80;
+        assert_eq!(ext4_bytes(&ext4), Some((1 << 30) + (1 << 44)));
+        ext4[0x18] = 0xFF;
+        assert_eq!(ext4_bytes(&ext4), None, "nonsense is no size");
+        assert_eq!(ext4_bytes(&[]), None);
+
+        let mut xfs = vec![0; 1024];
+        assert_eq!(xfs_bytes(&xfs), None);
+        xfs[..4].copy_from_slice(b"XFSB");
+        xfs[4..8].copy_from_slice(&4096_u32.to_be_bytes());
+        xfs[8..16].copy_from_slice(&262_144_u64.to_be_bytes());
+        assert_eq!(xfs_bytes(&xfs), Some(1 << 30));
+    }
+
+    #[test]
+    fn zeros_are_told_from_data() {
+        let path = std::env::temp_dir().join(format!("rehome-zeros-{}", std::process::id()));
+        for (bytes, zero) in [
+            (vec![0; 2 << 20], true),
+            (Vec::new(), false),
+            ([vec![0; MUST_BE_ZERO - 1], vec![1]].concat(), false),
+        ] {
+            std::fs::write(&path, bytes).unwrap();
+            assert_eq!(begins_with_zeros(&path).unwrap(), zero);
+        }
+        std::fs::remove_file(path).unwrap();
+    }
+}
