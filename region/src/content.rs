@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::model::{Acknowledged, AttachmentState, Branch, Content, Model, Power, Writer};
-use crate::{Region, What, after, between};
+use crate::{Region, What, after, between, critical_path};
 
 /// One write in each of these.
 const WRITE_EVERY: Duration = Duration::from_millis(100);
@@ -157,6 +157,7 @@ fn begin(region: &mut Region, instance: &str, volume: &str, path: &str, now: Tim
     };
     region.log(now, instance, what);
     report_split_brain(region, &service, path, now);
+    critical_path::serves(region, instance, now);
 }
 
 fn report_split_brain(region: &mut Region, service: &str, path: &str, now: Timestamp) {

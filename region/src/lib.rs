@@ -227,8 +227,14 @@ impl Region {
             Delay::ByIdLag => self.settings.staleness.by_id,
             other => self.settings.latency.spread(other),
         };
+        let drawn = self.dice.delay(delay, spread);
+        self.scaled(drawn)
+    }
+
+    fn scaled(&self, duration: Duration) -> Duration {
         let scale = self.settings.latency_scale.clamp(0.0, 1_000.0);
-        self.dice.delay(delay, spread).mul_f64(scale)
+        // Nanoseconds of a millisecond's fraction help nobody to read a timeline.
+        Duration::from_micros((duration.as_secs_f64() * scale * 1_000_000.0).round() as u64)
     }
 
     /// Plans `due` for a freshly drawn delay from `now`, and says what was drawn.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::Region;
 use crate::model::{Address, Group, Instance, Snapshot, Volume};
+use crate::{Region, content};
 
 /// The state at the region's present instant; the contents are up to date.
 #[derive(Clone, Debug, Default)]
@@ -17,7 +17,8 @@ pub struct Truth {
 
 impl Region {
     pub fn truth(&self) -> Truth {
-        let model = self.model.clone();
+        let mut model = self.model.clone();
+        content::settle_all(&mut model, self.now);
         Truth {
             instances: model.instances,
             volumes: model.volumes,

@@ -11,7 +11,7 @@ use crate::model::{Address, Instance, InstanceState, Tags};
 use crate::wire::error::ApiError;
 use crate::wire::query::Params;
 use crate::wire::xml::Xml;
-use crate::{Region, What, after, autoscaling};
+use crate::{Region, What, after, autoscaling, critical_path};
 
 pub(crate) fn allocate(
     region: &mut Region,
@@ -245,10 +245,13 @@ pub(crate) fn point(
     let what = What::AddressMoved {
         allocation: allocation.to_owned(),
         from,
-        to,
+        to: to.clone(),
         lifecycle,
     };
     region.log(now, who, what);
+    if let Some(to) = to {
+        critical_path::serves(region, &to, now);
+    }
 }
 
 /// One private address has one Elastic IP: another one that is there has to go.
