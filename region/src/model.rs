@@ -17,7 +17,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use crate::autoscaling::model::{Activity, Group, Hook, LifecycleAction, Member};
-pub use crate::cloudwatch::Alarm;
+pub use crate::cloudwatch::{Alarm, Datapoint};
 pub use crate::sqs::Queue;
 
 use crate::latency::Delay;
@@ -32,6 +32,8 @@ pub struct Model {
     pub groups: BTreeMap<String, Group>,
     pub queues: BTreeMap<String, Queue>,
     pub alarms: BTreeMap<String, Alarm>,
+    /// The newest value of each metric that was put.
+    pub metrics: BTreeMap<String, Datapoint>,
     pub dark_zones: BTreeSet<String>,
     /// The newest acknowledged write of each service and mount path.
     pub acknowledged: BTreeMap<(String, String), Acknowledged>,

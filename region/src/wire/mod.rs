@@ -1,6 +1,10 @@
 //! The wire protocols: what arrives is decoded here, what is answered is written here.
 
+pub(crate) mod cbor;
+pub(crate) mod document;
 pub(crate) mod error;
+pub(crate) mod flat;
+pub(crate) mod json;
 pub(crate) mod query;
 pub(crate) mod xml;
 
