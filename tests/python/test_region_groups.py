@@ -2,6 +2,7 @@
 that wait, replacements, and the events that tell of them."""
 
 import json
+import re
 
 import pytest
 
@@ -253,7 +254,8 @@ def test_activities_tell_what_was_done(region):
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_does_not_exist_is_a_validation_error(region, call, arguments):
-    assert "not found" in refused("ValidationError", getattr(region.autoscaling, call), **arguments).lower()
+    message = refused("ValidationError", getattr(region.autoscaling, call), **arguments)
+    assert re.search("not found|^No managed instance found", message)
 
 
 def test_a_group_is_deleted_with_its_members(region):
