@@ -1,0 +1,149 @@
+//! What may this process keep in mind between two looks? Hints alone: without
+//! them it looks more often or sees a little later, and decides the same.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::pace::now;
+use crate::ids::{GroupName, InstanceId, SnapshotId, VolumeId};
+use crate::world::{Hook, Snapshot, Volume};
+
+/// Hooks rarely change; a person who adds one does not wait at the console.
+const HOOKS_FOR: Duration = Duration::from_secs(600);
+/// A new resource that no describe shows by then does not exist.
+const MADE_FOR: Duration = Duration::from_secs(15);
+/// How long an instance that spoils a common describe is asked apart.
+const APART_FOR: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Memory(Rc<RefCell<Kept>>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    hooks: BTreeMap<GroupName, (Instant, Vec<Hook>)>,
+    volumes: Made<VolumeId, Volume>,
+    snapshots: Made<SnapshotId, Snapshot>,
+    spoilers: BTreeMap<InstanceId, Instant>,
+}
+
+/// What this process has just made, as AWS answered: describes lag behind, and
+/// what they do not show yet would be made a second time.
+type Made<Id, T> = BTreeMap<(GroupName, Id), (Instant, T)>;
+
+impl Memory {
+    pub(super) fn hooks(&self, group: &GroupName) -> Option<Vec<Hook>> {
+        let kept = self.0.borrow();
+        let (read, hooks) = kept.hooks.get(group)?;
+        (now().saturating_duration_since(*read) < HOOKS_FOR).then(|| hooks.clone())
+    }
+
+    pub(super) fn keep_hooks(&self, group: &GroupName, hooks: &[Hook]) {
+        let entry = (now(), hooks.to_vec());
+        self.0.borrow_mut().hooks.insert(group.clone(), entry);
+    }
+
+    /// Auto Scaling did not know an action: the hooks may have changed.
+    pub(super) fn forget_hooks(&self, group: &GroupName) {
+        self.0.borrow_mut().hooks.remove(group);
+    }
+
+    pub(super) fn made_volume(&self, group: &GroupName, volume: Volume) {
+        note(
+            &mut self.0.borrow_mut().volumes,
+            group,
+            volume.id.clone(),
+            volume,
+        );
+    }
+
+    pub(super) fn made_snapshot(&self, group: &GroupName, snapshot: Snapshot) {
+        note(
+            &mut self.0.borrow_mut().snapshots,
+            group,
+            snapshot.id.clone(),
+            snapshot,
+        );
+    }
+
+    pub(super) fn volumes_of(&self, group: &GroupName) -> BTreeMap<VolumeId, Volume> {
+        recent(&self.0.borrow().volumes, group)
+    }
+
+    pub(super) fn snapshots_of(&self, group: &GroupName) -> BTreeMap<SnapshotId, Snapshot> {
+        recent(&self.0.borrow().snapshots, group)
+    }
+
+    pub(super) fn spoilers(&self) -> BTreeSet<InstanceId> {
+        let now = now();
+        let mut kept = self.0.borrow_mut();
+        kept.spoilers
+            .retain(|_, since| now.saturating_duration_since(*since) < APART_FOR);
+        kept.spoilers.keys().cloned().collect()
+    }
+
+    pub(super) fn note_spoilers<'a>(&self, ids: impl IntoIterator<Item = &'a InstanceId>) {
+        let now = now();
+        let noted = ids.into_iter().map(|id| (id.clone(), now));
+        self.0.borrow_mut().spoilers.extend(noted);
+    }
+
+    /// A describe shows it now, or we deleted it ourselves.
+    pub(super) fn forget_volume(&self, group: &GroupName, id: &VolumeId) {
+        self.0
+            .borrow_mut()
+            .volumes
+            .remove(&(group.clone(), id.clone()));
+    }
+
+    pub(super) fn forget_snapshot(&self, group: &GroupName, id: &SnapshotId) {
+        self.0
+            .borrow_mut()
+            .snapshots
+            .remove(&(group.clone(), id.clone()));
+    }
+}
+
+fn note<Id: Ord, T>(made: &mut Made<Id, T>, group: &GroupName, id: Id, what: T) {
+    let now = now();
+    made.retain(|_, (since, _)| now.saturating_duration_since(*since) < MADE_FOR);
+    made.insert((group.clone(), id), (now, what));
+}
+
+fn recent<Id: Ord + Clone, T: Clone>(made: &Made<Id, T>, group: &GroupName) -> BTreeMap<Id, T> {
+    let now = now();
+    made.iter()
+        .filter(|((of, _), (since, _))| {
+            of == group && now.saturating_duration_since(*since) < MADE_FOR
+        })
+        .map(|((_, id), (_, what))| (id.clone(), what.clone()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn hints_fade() {
+        let memory = Memory::default();
+        let (orders, other) = (GroupName::from("orders"), GroupName::from("other"));
+        memory.keep_hooks(&orders, &[]);
+        assert_eq!(memory.hooks(&orders), Some(vec![]));
+        assert!(memory.hooks(&other).is_none());
+        tokio::time::advance(HOOKS_FOR).await;
+        assert!(memory.hooks(&orders).is_none());
+
+        let mut made = Made::new();
+        note(&mut made, &orders, 1, "one");
+        assert_eq!(recent(&made, &orders), BTreeMap::from([(1, "one")]));
+        assert!(recent(&made, &other).is_empty());
+        tokio::time::advance(MADE_FOR).await;
+        assert!(recent(&made, &orders).is_empty());
+        note(&mut made, &orders, 2, "two");
+        assert_eq!(made.len(), 1);
+    }
+}
