@@ -1,0 +1,84 @@
+//! How is an instance stopped, started, or declared sick?
+
+use super::super::call::Ask;
+use super::super::{Aws, AwsError, Meaning};
+use super::Outcome;
+use crate::ids::InstanceId;
+use crate::world::InstanceState;
+
+impl Aws {
+    pub(super) async fn fence(&self, id: &InstanceId, force: bool) -> Result<Outcome, AwsError> {
+        let ask = Ask::new("ec2:StopInstances", format!("stop {id}"));
+        let sent = self
+            .call(&ask, async || {
+                let request = self.ec2.stop_instances();
+                request.instance_ids(id.as_str()).force(force).send().await
+            })
+            .await;
+        match sent {
+            Ok(_) => Ok(Outcome::Done),
+            Err(error) if error.meaning == Meaning::NotFound => Ok(Outcome::Done),
+            // It is not running: on its way down, perhaps, or not up yet.
+            Err(error) if error.meaning == Meaning::IncorrectState => {
+                match self.instance_now(id).await?.map(|instance| instance.state) {
+                    Some(InstanceState::Pending) => {
+                        Outcome::overtaken(format!("{id} is still starting"))
+                    }
+                    Some(InstanceState::Running) => Err(error),
+                    Some(_) | None => Ok(Outcome::Done),
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn start(&self, id: &InstanceId) -> Result<Outcome, AwsError> {
+        let ask = Ask::new("ec2:StartInstances", format!("start {id}"));
+        let sent = self
+            .call(&ask, async || {
+                let request = self.ec2.start_instances();
+                request.instance_ids(id.as_str()).send().await
+            })
+            .await;
+        match sent {
+            Ok(_) => Ok(Outcome::Done),
+            Err(error) if error.meaning == Meaning::IncorrectState => {
+                match self.instance_now(id).await?.map(|instance| instance.state) {
+                    Some(InstanceState::Pending | InstanceState::Running) => Ok(Outcome::Done),
+                    Some(InstanceState::Stopping) => {
+                        Outcome::overtaken(format!("{id} is still stopping"))
+                    }
+                    _ => Err(error),
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Auto Scaling replaces it at once, grace period or not: it was watched
+    /// long enough before this was planned.
+    pub(super) async fn report_unhealthy(&self, id: &InstanceId) -> Result<Outcome, AwsError> {
+        let ask = Ask::new(
+            "autoscaling:SetInstanceHealth",
+            format!("report {id} as unhealthy"),
+        );
+        let sent = self
+            .call(&ask, async || {
+                self.autoscaling
+                    .set_instance_health()
+                    .instance_id(id.as_str())
+                    .health_status("Unhealthy")
+                    .should_respect_grace_period(false)
+                    .send()
+                    .await
+            })
+            .await;
+        match sent {
+            Ok(_) => Ok(Outcome::Done),
+            Err(error) if error.meaning == Meaning::NotFound => {
+                Outcome::overtaken(format!("{id} is no longer a member"))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
