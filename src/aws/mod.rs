@@ -1,0 +1,41 @@
+//! The only place that knows the AWS SDK: what leaves it is the plain data of
+//! [`crate::world`], an [`Outcome`] or an [`AwsError`].
+
+mod act;
+mod adopt;
+mod call;
+mod client;
+mod convert;
+mod errors;
+mod existing;
+mod memory;
+mod observe;
+mod pace;
+mod retry;
+mod tagging;
+mod token;
+
+pub use self::act::Outcome;
+pub use self::adopt::{Adopted, Adoption};
+pub use self::errors::{AwsError, Meaning};
+pub use self::observe::Focus;
+
+use self::memory::Memory;
+use self::pace::Pace;
+
+/// The AWS of one account and region. Clones share their pace and memory, so
+/// that all groups of one process stay inside the same token buckets.
+#[derive(Clone)]
+pub struct Aws {
+    ec2: aws_sdk_ec2::Client,
+    autoscaling: aws_sdk_autoscaling::Client,
+    cloudwatch: aws_sdk_cloudwatch::Client,
+    pace: Pace,
+    memory: Memory,
+}
+
+impl std::fmt::Debug for Aws {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Aws")
+    }
+}
