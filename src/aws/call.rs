@@ -6,6 +6,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+use super::pace::Extent;
 use super::retry::{Policy, Schedule};
 use super::{Aws, AwsError, Meaning};
 
@@ -17,6 +18,7 @@ pub(super) struct Ask {
     /// As it completes "could not …".
     pub(super) doing: String,
     pub(super) policy: Policy,
+    pub(super) extent: Extent,
 }
 
 impl Ask {
@@ -25,7 +27,13 @@ impl Ask {
             action,
             doing: doing.into(),
             policy: Policy::Repeat,
+            extent: Extent::Bounded,
         }
+    }
+
+    pub(super) fn unpaged(mut self) -> Self {
+        self.extent = Extent::Unpaged;
+        self
     }
 
     pub(super) fn with(mut self, policy: Policy) -> Self {
@@ -46,7 +54,7 @@ impl Aws {
     {
         let mut schedule = Schedule::new(ask.policy);
         loop {
-            self.pace.turn(ask.action).await;
+            self.pace.turn(ask.action, ask.extent).await;
             let error = match self.send(ask, &send).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
@@ -72,7 +80,7 @@ impl Aws {
         send().await.map_err(|error| {
             let error = AwsError::from_sdk(&ask.doing, ask.action, error);
             if error.meaning == Meaning::Throttled {
-                self.pace.refused(ask.action);
+                self.pace.refused(ask.action, ask.extent);
             }
             error
         })

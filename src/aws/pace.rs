@@ -18,8 +18,8 @@ pub(super) struct Pace(Rc<RefCell<BTreeMap<&'static str, Bucket>>>);
 
 impl Pace {
     /// Waits until a token of this action's bucket is ours.
-    pub(super) async fn turn(&self, action: &'static str) {
-        let wait = self.with_bucket(action, |bucket, now| bucket.take(now));
+    pub(super) async fn turn(&self, action: &'static str, extent: Extent) {
+        let wait = self.with_bucket(limit(action, extent), Bucket::take);
         if !wait.is_zero() {
             tracing::debug!(action, ?wait, "waiting for the API's rate");
             tokio::time::sleep(wait).await;
@@ -27,24 +27,27 @@ impl Pace {
     }
 
     /// AWS refused one: others use the same account.
-    pub(super) fn refused(&self, action: &'static str) {
-        self.with_bucket(action, Bucket::slow_down);
+    pub(super) fn refused(&self, action: &'static str, extent: Extent) {
+        self.with_bucket(limit(action, extent), Bucket::slow_down);
     }
 
-    fn with_bucket<T>(
-        &self,
-        action: &'static str,
-        act: impl FnOnce(&mut Bucket, Instant) -> T,
-    ) -> T {
-        let limit = limit(action);
+    fn with_bucket<T>(&self, limit: Limit, act: impl FnOnce(&mut Bucket, Instant) -> T) -> T {
         let mut buckets = self.0.borrow_mut();
-        act(
-            buckets
-                .entry(limit.name)
-                .or_insert_with(|| Bucket::new(limit)),
-            now(),
-        )
+        let bucket = buckets
+            .entry(limit.name)
+            .or_insert_with(|| Bucket::new(limit));
+        act(bucket, now())
     }
+}
+
+/// How much a call asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// One thing, or pages of what a filter lets through.
+    Bounded,
+    /// A describe with neither filter nor pages, by ids for example: EC2 has
+    /// smaller buckets for some of these.
+    Unpaged,
 }
 
 /// A moment that can be subtracted from later ones, virtual in a drill. It
@@ -68,29 +71,28 @@ struct Limit {
 
 /// Capacity and refill by action, as EC2 documents them. Auto Scaling has one
 /// undisclosed bucket for everything: a cautious guess, and refusals teach.
-fn limit(action: &'static str) -> Limit {
-    let (capacity, per_second) = match action {
-        "ec2:DescribeInstances" | "ec2:DescribeVolumes" | "ec2:DescribeSnapshots" => (50, 10),
-        "ec2:CreateSnapshot"
-        | "ec2:CreateSnapshots"
-        | "ec2:CreateVolume"
-        | "ec2:DeleteVolume"
-        | "ec2:DeleteSnapshot" => (100, 5),
-        "ec2:CreateTags" => (100, 10),
-        "ec2:StartInstances" => (5, 2),
-        _ if action.starts_with("ec2:Describe") => (100, 20),
-        _ if action.starts_with("ec2:") => (50, 5),
-        _ if action.starts_with("autoscaling:") => {
-            return Limit {
-                name: "autoscaling",
-                capacity: 100,
-                per_second: 20,
-            };
-        }
-        _ => (9, 9),
+fn limit(action: &'static str, extent: Extent) -> Limit {
+    let (name, capacity, per_second) = match (action, extent) {
+        ("ec2:DescribeInstances", Extent::Unpaged) => ("ec2:DescribeInstances unpaged", 50, 10),
+        ("ec2:DescribeVolumes", Extent::Unpaged) => ("ec2:DescribeVolumes unpaged", 50, 10),
+        ("ec2:DescribeSnapshots", Extent::Unpaged) => ("ec2:DescribeSnapshots unpaged", 50, 10),
+        (
+            "ec2:CreateSnapshot"
+            | "ec2:CreateSnapshots"
+            | "ec2:CreateVolume"
+            | "ec2:DeleteVolume"
+            | "ec2:DeleteSnapshot",
+            _,
+        ) => (action, 100, 5),
+        ("ec2:CreateTags", _) => (action, 100, 10),
+        ("ec2:StartInstances", _) => (action, 5, 2),
+        _ if action.starts_with("ec2:Describe") => (action, 100, 20),
+        _ if action.starts_with("ec2:") => (action, 50, 5),
+        _ if action.starts_with("autoscaling:") => ("autoscaling", 100, 10),
+        _ => (action, 9, 9),
     };
     Limit {
-        name: action,
+        name,
         capacity,
         per_second,
     }
@@ -159,7 +161,7 @@ mod tests {
     async fn seconds_for(pace: &Pace, action: &'static str, calls: u32) -> f64 {
         let start = now();
         for _ in 0..calls {
-            pace.turn(action).await;
+            pace.turn(action, Extent::Bounded).await;
         }
         now().duration_since(start).as_secs_f64()
     }
@@ -177,6 +179,10 @@ mod tests {
         let pace = Pace::default();
         seconds_for(&pace, "ec2:AttachVolume", 50).await;
         assert!(seconds_for(&pace, "ec2:DetachVolume", 50).await < 0.001);
+        seconds_for(&pace, "ec2:DescribeVolumes", 100).await;
+        let start = now();
+        pace.turn("ec2:DescribeVolumes", Extent::Unpaged).await;
+        assert!(now() == start);
         seconds_for(&pace, "autoscaling:CompleteLifecycleAction", 100).await;
         assert!(seconds_for(&pace, "autoscaling:SetInstanceHealth", 1).await > 0.01);
     }
@@ -184,7 +190,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_refusal_halves_the_rate_for_a_while() {
         let pace = Pace::default();
-        pace.refused("ec2:AttachVolume");
+        pace.refused("ec2:AttachVolume", Extent::Bounded);
         let slow = seconds_for(&pace, "ec2:AttachVolume", 10).await;
         assert!((3.9..4.1).contains(&slow), "{slow}");
         tokio::time::sleep(SLOW_FOR).await;
@@ -204,11 +210,11 @@ mod tests {
         let start = now();
         let (first, second) = tokio::join!(
             async {
-                pace.turn("ec2:StartInstances").await;
+                pace.turn("ec2:StartInstances", Extent::Bounded).await;
                 now().duration_since(start)
             },
             async {
-                pace.turn("ec2:StartInstances").await;
+                pace.turn("ec2:StartInstances", Extent::Bounded).await;
                 now().duration_since(start)
             }
         );

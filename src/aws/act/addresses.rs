@@ -47,7 +47,7 @@ impl Aws {
         .with(Policy::Once);
         let mut schedule = Schedule::new(Policy::Repeat);
         loop {
-            self.pace.turn(ask.action).await;
+            self.pace.turn(ask.action, ask.extent).await;
             let Some(now) = self.address_now(wanted.allocation).await? else {
                 return Outcome::overtaken(format!("there is no address {}", wanted.allocation));
             };

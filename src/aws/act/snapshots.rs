@@ -136,7 +136,7 @@ impl Aws {
         let mut schedule = Schedule::new(Policy::Repeat);
         let mut in_doubt = false;
         loop {
-            self.pace.turn(ask.action).await;
+            self.pace.turn(ask.action, ask.extent).await;
             if let Some(why) = check().await? {
                 return Ok(Taken::Overtaken(why));
             }

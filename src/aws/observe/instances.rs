@@ -164,7 +164,9 @@ impl Aws {
         policy: Policy,
     ) -> Result<Vec<aws_sdk_ec2::types::Instance>, AwsError> {
         let doing = format!("look at the instances {}", ids.join(", "));
-        let ask = Ask::new("ec2:DescribeInstances", doing).with(policy);
+        let ask = Ask::new("ec2:DescribeInstances", doing)
+            .with(policy)
+            .unpaged();
         existing(ids, async |ids: Vec<String>| {
             let answer = self
                 .call(&ask, async || {

@@ -148,7 +148,7 @@ impl Aws {
     ) -> Result<Vec<types::Snapshot>, AwsError> {
         let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
         let doing = format!("look at the snapshots {}", ids.join(", "));
-        let ask = Ask::new("ec2:DescribeSnapshots", doing);
+        let ask = Ask::new("ec2:DescribeSnapshots", doing).unpaged();
         existing(ids, async |ids: Vec<String>| {
             let answer = self
                 .call(&ask, async || {

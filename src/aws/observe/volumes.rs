@@ -118,7 +118,7 @@ impl Aws {
     ) -> Result<Vec<types::Volume>, AwsError> {
         let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
         let doing = format!("look at the volumes {}", ids.join(", "));
-        let ask = Ask::new("ec2:DescribeVolumes", doing);
+        let ask = Ask::new("ec2:DescribeVolumes", doing).unpaged();
         existing(ids, async |ids: Vec<String>| {
             let answer = self
                 .call(&ask, async || {
