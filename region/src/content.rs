@@ -20,7 +20,7 @@ pub(crate) fn settle(model: &mut Model, volume: &str, now: Timestamp) {
     let Some(volume) = model.volumes.get_mut(volume) else {
         return;
     };
-    let Some(writer) = &mut volume.writer else {
+    let Some(writer) = volume.writer.as_mut().filter(|writer| !writer.paused) else {
         return;
     };
     let writes = between(writer.since, now).as_millis() / WRITE_EVERY.as_millis();
@@ -63,25 +63,69 @@ pub(crate) fn service_of(
     service.unwrap_or_else(|| instance.to_owned())
 }
 
-/// Can the instance write at all: up, its zone alive, and a unit running?
-pub(crate) fn writes(model: &Model, instance: &str) -> bool {
+/// Can the instance write at all: up, and a unit running? A dark zone only
+/// makes it wait.
+fn writes(model: &Model, instance: &str) -> bool {
     model.instances.get(instance).is_some_and(|i| {
-        i.guest.power == Power::Up
-            && i.guest.units.values().any(|running| *running)
-            && !model.dark_zones.contains(&i.zone)
+        i.guest.power == Power::Up && i.guest.units.values().any(|running| *running)
     })
+}
+
+/// The zone of an instance went dark, or came back: its writers hang, or go on
+/// in the branch they were in.
+pub(crate) fn pause(region: &mut Region, instance: &str, dark: bool, now: Timestamp) {
+    let written: Vec<String> = written_by(&region.model, instance)
+        .map(|(volume, _)| volume.to_owned())
+        .collect();
+    for volume in written {
+        settle(&mut region.model, &volume, now);
+        let Some(found) = region.model.volumes.get_mut(&volume) else {
+            continue;
+        };
+        let counter = found.content.counter;
+        let Some(writer) = found.writer.as_mut() else {
+            continue;
+        };
+        writer.paused = dark;
+        writer.since = now;
+        let (instance, path) = (instance.to_owned(), writer.path.clone());
+        let service = service_of(&region.model.instances, &instance);
+        let what = match dark {
+            true => What::WriterPaused {
+                instance: instance.clone(),
+                volume,
+                path: path.clone(),
+                counter,
+            },
+            false => What::WriterResumed {
+                instance: instance.clone(),
+                volume,
+                path: path.clone(),
+                counter,
+            },
+        };
+        region.log(now, &instance, what);
+        report_split_brain(region, &service, &path, now);
+    }
+}
+
+/// Volume and path of everything an instance writes to, or would if its zone were not dark.
+fn written_by<'a>(
+    model: &'a Model,
+    instance: &'a str,
+) -> impl Iterator<Item = (&'a str, &'a Writer)> {
+    let writers = model
+        .volumes
+        .values()
+        .filter_map(|v| Some((v.id.as_str(), v.writer.as_ref()?)));
+    writers.filter(move |(_, writer)| writer.instance == instance)
 }
 
 /// Begins and ends writers after anything changed about an instance.
 pub(crate) fn reconsider(region: &mut Region, instance: &str, now: Timestamp) {
     let should = wanted(&region.model, instance);
-    let is: Vec<(String, String)> = region
-        .model
-        .volumes
-        .values()
-        .filter_map(|v| Some((v.id.clone(), v.writer.as_ref()?)))
-        .filter(|(_, writer)| writer.instance == instance)
-        .map(|(volume, writer)| (volume, writer.path.clone()))
+    let is: Vec<(String, String)> = written_by(&region.model, instance)
+        .map(|(volume, writer)| (volume.to_owned(), writer.path.clone()))
         .collect();
     for (volume, path) in &is {
         if should.get(volume) != Some(path) {
@@ -131,6 +175,7 @@ fn begin(region: &mut Region, instance: &str, volume: &str, path: &str, now: Tim
         instance: instance.to_owned(),
         path: path.to_owned(),
         since: now,
+        paused: false,
     });
     let from = Branch {
         parent: before.history,
@@ -176,7 +221,9 @@ fn report_split_brain(region: &mut Region, service: &str, path: &str, now: Times
 pub(crate) fn written_at(model: &Model, service: &str, path: &str) -> Vec<String> {
     let written = model.volumes.values().filter(|v| {
         v.writer.as_ref().is_some_and(|writer| {
-            writer.path == path && service_of(&model.instances, &writer.instance) == service
+            !writer.paused
+                && writer.path == path
+                && service_of(&model.instances, &writer.instance) == service
         })
     });
     written.map(|v| v.id.clone()).collect()

@@ -38,6 +38,9 @@ pub(crate) struct Incidents {
     open: BTreeSet<usize>,
     /// Services that were up once.
     seen: BTreeSet<String>,
+    /// Services something happened to since they were last looked at: with a
+    /// thousand open incidents, looking at each of them each time takes too long.
+    touched: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -126,7 +129,7 @@ fn mounts_written(region: &Region, instance: &str) -> BTreeMap<String, String> {
         let writer = volume
             .writer
             .as_ref()
-            .filter(|writer| writer.instance == instance)?;
+            .filter(|writer| writer.instance == instance && !writer.paused)?;
         Some((writer.path.clone(), volume.id.clone()))
     });
     written.collect()
@@ -163,14 +166,43 @@ pub(crate) fn serves(region: &mut Region, instance: &str, now: Timestamp) {
     }
 }
 
+/// Could this have brought a service up? Asked of everything that is recorded.
+pub(crate) fn note(region: &mut Region, what: &What) {
+    if region.incidents.open.is_empty() {
+        return;
+    }
+    let instance = match what {
+        What::WriterStarted { instance, .. }
+        | What::WriterResumed { instance, .. }
+        | What::AddressMoved {
+            to: Some(instance), ..
+        }
+        | What::Lifecycle { instance, .. }
+        | What::InstanceState { instance, .. } => instance,
+        What::ZoneUp { .. } => {
+            let all = region.incidents.all.iter().map(|i| i.path.group.clone());
+            return region.incidents.touched.extend(all);
+        }
+        _ => return,
+    };
+    let service = region
+        .model
+        .instances
+        .get(instance)
+        .and_then(|i| i.service.clone());
+    region.incidents.touched.extend(service);
+}
+
 /// Is a service up again? Asked after everything that happens.
 pub(crate) fn look(region: &mut Region, now: Timestamp) {
-    if region.incidents.open.is_empty() {
+    let touched = std::mem::take(&mut region.incidents.touched);
+    if touched.is_empty() {
         return;
     }
     let open: Vec<usize> = region.incidents.open.iter().copied().collect();
     for at in open {
-        let Some(incident) = region.incidents.all.get(at) else {
+        let incident = region.incidents.all.get(at);
+        let Some(incident) = incident.filter(|i| touched.contains(&i.path.group)) else {
             continue;
         };
         let Some(heir) = heir(region, incident) else {

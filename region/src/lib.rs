@@ -245,6 +245,7 @@ impl Region {
     }
 
     fn log(&mut self, now: Timestamp, who: &str, what: What) {
+        critical_path::note(self, &what);
         self.record.push(now, who, what);
     }
 

@@ -216,6 +216,8 @@ pub struct Writer {
     pub path: String,
     /// Writes up to here are in the content already.
     pub since: Timestamp,
+    /// Its zone is dark: it waits for its disk.
+    pub paused: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

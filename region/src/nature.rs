@@ -34,17 +34,18 @@ impl Region {
         now: Timestamp,
     ) -> String {
         self.advance(now);
-        let service = service.map(str::to_owned);
-        instances::launch(
-            self,
-            Launch {
-                zone: zone.to_owned(),
-                service,
-                tags,
-                ..Launch::default()
-            },
-            now,
-        )
+        let launch = Launch {
+            zone: zone.to_owned(),
+            service: service.map(str::to_owned),
+            tags,
+            ..Launch::default()
+        };
+        let id = instances::launch(self, launch, now);
+        if let Some(instance) = self.model.instances.get_mut(&id) {
+            // Whoever describes a life before knows its ids already.
+            instance.visible = now;
+        }
+        id
     }
 
     /// A blank volume that is `available` at once.
@@ -221,7 +222,7 @@ impl Region {
 
     fn zone_turned(&mut self, zone: &str, dark: bool, now: Timestamp) {
         for (instance, _) in self.instances_in(zone) {
-            content::reconsider(self, &instance, now);
+            content::pause(self, &instance, dark, now);
         }
         autoscaling::zone_changed(self, zone, dark, now);
         critical_path::look(self, now);

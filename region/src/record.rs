@@ -193,6 +193,19 @@ pub enum What {
         path: String,
         counter: u64,
     },
+    /// Its zone went dark: it waits for its disk.
+    WriterPaused {
+        instance: String,
+        volume: String,
+        path: String,
+        counter: u64,
+    },
+    WriterResumed {
+        instance: String,
+        volume: String,
+        path: String,
+        counter: u64,
+    },
     /// Two writers of one group's path at once.
     SplitBrain {
         group: String,

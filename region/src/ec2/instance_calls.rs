@@ -6,12 +6,11 @@ use super::describe::{self, Source};
 use super::ids::{self, Kind};
 use super::instances::{self, Device, Launch};
 use super::{index, tags, volume_spec, zones};
-use crate::latency::Delay;
+use crate::Region;
 use crate::model::{Instance, InstanceState};
 use crate::wire::error::ApiError;
 use crate::wire::query::Params;
 use crate::wire::xml::Xml;
-use crate::{Region, after};
 
 const RUN: &str = "RunInstances";
 
@@ -70,12 +69,7 @@ fn launch_all(
     }
     let mut made = Vec::new();
     for _ in 0..most {
-        let id = instances::launch(region, launch.clone(), now);
-        let lag = region.draw(Delay::ByIdLag);
-        if let Some(instance) = region.model.instances.get_mut(&id) {
-            instance.visible = after(now, lag);
-        }
-        made.push(id);
+        made.push(instances::launch(region, launch.clone(), now));
     }
     Ok(made)
 }

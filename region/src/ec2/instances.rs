@@ -44,6 +44,7 @@ pub(crate) struct Device {
 pub(crate) fn launch(region: &mut Region, launch: Launch, now: Timestamp) -> String {
     let id = region.dice.id("i");
     let order = region.next_order();
+    let visible = after(now, region.draw(Delay::ByIdLag));
     let instance = Instance {
         id: id.clone(),
         zone: launch.zone.clone(),
@@ -56,7 +57,7 @@ pub(crate) fn launch(region: &mut Region, launch: Launch, now: Timestamp) -> Str
         kind: launch.kind.unwrap_or_else(|| "t3.micro".to_owned()),
         tags: launch.tags,
         launched: now,
-        visible: now,
+        visible,
         private_ips: private_ips(region, order),
         public_ip: Some(format!("198.51.100.{}", 1 + order % 250)),
         interface: region.dice.id("eni"),
