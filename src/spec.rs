@@ -55,6 +55,15 @@ pub enum AddressSpec {
     Tag { key: String, value: String },
 }
 
+impl fmt::Display for AddressSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Allocation(id) => write!(f, "allocation id {id}"),
+            Self::Tag { key, value } => write!(f, "tag {key} = {value}"),
+        }
+    }
+}
+
 /// One data volume that follows the holder.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct VolumeSpec {

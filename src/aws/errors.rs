@@ -52,6 +52,11 @@ pub struct AwsError {
 }
 
 impl AwsError {
+    /// The role may not do this: only a person can mend that.
+    pub fn is_denied(&self) -> bool {
+        self.meaning == Meaning::Denied
+    }
+
     pub(super) fn setup(
         doing: &str,
         message: &str,

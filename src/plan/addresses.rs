@@ -16,11 +16,13 @@ pub(super) fn follow(scene: &Scene<'_>, world: &World, placed: &Placed<'_>, plan
     else {
         return;
     };
-    for (index, found) in found.iter().enumerate() {
+    for (index, (sought, found)) in scene.spec.addresses.iter().zip(found).enumerate() {
         match found {
-            AddressFound::Missing => plan.hold(Hold::AddressMissing { index }),
+            AddressFound::Missing => plan.hold(Hold::AddressMissing {
+                address: sought.clone(),
+            }),
             AddressFound::Ambiguous(all) => plan.hold(Hold::AddressAmbiguous {
-                index,
+                address: sought.clone(),
                 count: all.len(),
             }),
             AddressFound::One(address) => one(scene, heir, placed, index, address, plan),

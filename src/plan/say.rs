@@ -239,16 +239,13 @@ impl Display for Hold {
                 "{volume} is attached to more than one instance, which a data volume must never \
                  be: detach it from the wrong one"
             ),
-            Self::AddressMissing { index } => write!(
+            Self::AddressMissing { address } => write!(
                 f,
-                "address {} of the configuration does not exist in this region: correct it, or \
-                 tag one",
-                index.saturating_add(1)
+                "there is no Elastic IP with {address} in this region: correct it, or tag one"
             ),
-            Self::AddressAmbiguous { index, count } => write!(
+            Self::AddressAmbiguous { address, count } => write!(
                 f,
-                "address {} of the configuration fits {count} Elastic IPs: leave the tag on one",
-                index.saturating_add(1)
+                "{count} Elastic IPs have {address}: leave the tag on one"
             ),
             Self::PrivateAddresses {
                 instance,

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::ids::{
     AllocationId, Epoch, Incident, InstanceId, SnapshotId, VolumeId, VolumeName, Zone,
 };
-use crate::spec::Filesystem;
+use crate::spec::{AddressSpec, Filesystem};
 use crate::world::{Consistency, Shape, Transition};
 
 /// What to do now, what is waited for, or that all is well.
@@ -332,10 +332,10 @@ pub enum Hold {
         volume: VolumeId,
     },
     AddressMissing {
-        index: usize,
+        address: AddressSpec,
     },
     AddressAmbiguous {
-        index: usize,
+        address: AddressSpec,
         count: usize,
     },
     /// The instance has fewer private addresses than the group has Elastic IPs.

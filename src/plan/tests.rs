@@ -1,1 +1,7 @@
+//! The planner as tables: a situation in, the steps and waits in words out.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod properties;
+mod situations;
+mod worlds;

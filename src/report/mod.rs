@@ -3,7 +3,6 @@
 
 pub mod html;
 pub mod terminal;
-pub mod words;
 
 use std::collections::BTreeMap;
 

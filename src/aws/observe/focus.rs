@@ -2,6 +2,7 @@
 //! during a wait, what ends it; now and then, everything.
 
 use crate::plan::step::{Reason, Step};
+use crate::spec::GroupSpec;
 
 /// The parts of the world to look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +113,22 @@ impl Focus {
             addresses: self.addresses || other.addresses,
             alarms: self.alarms || other.alarms,
         }
+    }
+
+    /// What a settled runner looks at between whole looks: whether the group
+    /// has a new member, and whether an alarm rings.
+    #[must_use]
+    pub fn idle(spec: &GroupSpec) -> Self {
+        Self {
+            group: true,
+            alarms: !spec.alarms.is_empty(),
+            ..Self::NONE
+        }
+    }
+
+    #[must_use]
+    pub fn is_all(self) -> bool {
+        self == Self::ALL
     }
 
     #[must_use]

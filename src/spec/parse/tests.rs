@@ -1,3 +1,5 @@
+//! Is every message the one a person should read?
+
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use proptest::prelude::*;

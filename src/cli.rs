@@ -1,0 +1,252 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use jiff::SignedDuration;
+
+/// Keeps a stateful single EC2 instance alive across failures: its data
+/// volumes (EBS) and its Elastic IP move to the replacement, in whatever
+/// Availability Zone that comes up.
+#[derive(Debug, Parser)]
+#[command(name = "rehome", version, arg_required_else_help = true)]
+#[command(after_help = "\
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not settled in
+time (running it again goes on). Logs go to stderr; RUST_LOG sets how much.")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Bring this instance its belongings, once, at boot
+    Bootstrap(Bootstrap),
+    /// Watch over groups, on their instances or from elsewhere
+    Daemon(Daemon),
+    /// Show how each group is, and what it waits for
+    Status(Look),
+    /// Show what would be done now, and change nothing
+    Plan(Look),
+    /// Make what the present holder already has the group's own
+    Adopt(Adopt),
+    /// Rehearse a failover on the emulated region
+    #[cfg(feature = "drill")]
+    Drill(Drill),
+    /// Serve the emulated region on a port, for any AWS client
+    #[cfg(feature = "drill")]
+    Region(Region),
+}
+
+#[derive(Debug, Args)]
+pub struct Configuration {
+    /// The configuration file; without it, $REHOME_CONFIG holds the TOML itself
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example, as EC2 user data:
+  rehome bootstrap --config /etc/rehome.toml --timeout 10m")]
+pub struct Bootstrap {
+    #[command(flatten)]
+    pub configuration: Configuration,
+    /// Which group this instance belongs to, if the configuration has several
+    #[arg(long, value_name = "NAME")]
+    pub group: Option<String>,
+    /// How long to try; running it again goes on
+    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = duration)]
+    pub timeout: SignedDuration,
+    /// Print one JSON object at the end
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example, as a systemd service (Type=notify):
+  rehome daemon --config /etc/rehome.toml
+
+SIGHUP reads the configuration anew; a broken one is refused, and the old one
+stays. SIGTERM stops between two steps.")]
+pub struct Daemon {
+    #[command(flatten)]
+    pub configuration: Configuration,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  rehome status --config rehome.toml
+  rehome plan --config rehome.toml --group orders-db --json")]
+pub struct Look {
+    #[command(flatten)]
+    pub configuration: Configuration,
+    /// Only this group
+    #[arg(long, value_name = "NAME")]
+    pub group: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example, before rehome looks after an instance that had its data before:
+  rehome adopt orders-db --config rehome.toml")]
+pub struct Adopt {
+    /// The group
+    pub group: String,
+    #[command(flatten)]
+    pub configuration: Configuration,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[cfg(feature = "drill")]
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  rehome drill
+  rehome drill --scenario zone-outage --seed 7 --html drill.html
+  rehome drill --config rehome.toml --json")]
+pub struct Drill {
+    /// A scenario's name, a file that ends in .txt, or all
+    #[arg(long, value_name = "NAME|all", default_value = "all")]
+    pub scenario: String,
+    /// The same seed gives the same drill
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Rehearse over so many seeds and print statistics
+    #[arg(long, value_name = "N", conflicts_with_all = ["json", "html"])]
+    pub seeds: Option<u64>,
+    /// Print one JSON object per scenario
+    #[arg(long)]
+    pub json: bool,
+    /// Write a page for a browser as well
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Rehearse the first group of this configuration
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print the project's own figures: RTO, calls, drills per minute
+    #[arg(long, conflicts_with_all = ["scenario", "seeds", "json", "html", "config"])]
+    pub bench: bool,
+}
+
+#[cfg(feature = "drill")]
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  rehome region --listen 127.0.0.1:5000 --seed 1 --latency-scale 0.1")]
+pub struct Region {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5000", value_parser = address)]
+    pub listen: String,
+    /// The same seed gives the same region
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Every duration of the region is multiplied by this
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = scale)]
+    pub latency_scale: f64,
+}
+
+fn duration(text: &str) -> Result<SignedDuration, String> {
+    match text.parse::<SignedDuration>() {
+        Ok(duration) if duration.is_positive() && duration <= SignedDuration::from_hours(48) => {
+            Ok(duration)
+        }
+        Ok(_) => Err("must be longer than nothing and at most 48h".to_owned()),
+        Err(_) => Err("write s, m or h after each number, such as 90s, 15m or 1h30m".to_owned()),
+    }
+}
+
+#[cfg(feature = "drill")]
+fn address(text: &str) -> Result<String, String> {
+    let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+    match port.map(|(_, port)| port.parse::<u16>()) {
+        Some(Ok(_)) => Ok(text.to_owned()),
+        _ => Err("write a host and a port, such as 127.0.0.1:5000".to_owned()),
+    }
+}
+
+#[cfg(feature = "drill")]
+fn scale(text: &str) -> Result<f64, String> {
+    let scale = text.parse::<f64>().ok();
+    scale
+        .filter(|scale| (0.0..=1_000.0).contains(scale))
+        .ok_or_else(|| "write a number from 0 to 1000".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_contract_is_understood() {
+        for line in [
+            "rehome bootstrap --config rehome.toml --timeout 15m",
+            "rehome daemon --config rehome.toml",
+            "rehome status --json",
+            "rehome plan",
+            "rehome adopt orders-db --yes",
+        ] {
+            assert!(parse(line).is_ok(), "{line}");
+        }
+        let Command::Bootstrap(bootstrap) = parse("rehome bootstrap").unwrap().command else {
+            panic!("another command");
+        };
+        assert_eq!(bootstrap.timeout, SignedDuration::from_mins(15));
+    }
+
+    #[cfg(feature = "drill")]
+    #[test]
+    fn so_is_the_drill() {
+        for line in [
+            "rehome drill --scenario all --seed 3 --json --html x.html --config rehome.toml",
+            "rehome drill --seeds 100",
+            "rehome drill --bench",
+            "rehome region --listen [::1]:0 --seed 2 --latency-scale 0.5",
+        ] {
+            assert!(parse(line).is_ok(), "{line}");
+        }
+        for line in [
+            "rehome region --listen nowhere",
+            "rehome region --latency-scale -1",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_code_2() {
+        for line in [
+            "rehome",
+            "rehome frobnicate",
+            "rehome bootstrap --timeout soon",
+            "rehome bootstrap --timeout 0s",
+            "rehome bootstrap --timeout 15",
+            "rehome adopt",
+        ] {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+}

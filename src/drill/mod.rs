@@ -1,0 +1,44 @@
+//! Rehearses a failover: real SDK calls, an emulated region, a paused clock.
+//!
+//! A scenario is performed on a stage (the region, the instances, their
+//! runners), the region's record is replayed into a ledger, and judges read the
+//! ledger. Nothing a runner says of itself decides anything here.
+//!
+//! ```text
+//! scenario/   what is rehearsed          perform    the story, statement by statement
+//! stage       who takes part             guest      an instance from the inside
+//! connector   the SDK's way to AWS       time       the paused clock
+//! ledger      the record, replayed       judge      is everything in its place?
+//! promises/   the twelve promises        narrate    the timeline
+//! ```
+
+pub mod connector;
+pub mod guest;
+pub mod judge;
+pub mod ledger;
+pub mod narrate;
+pub mod perform;
+pub mod promises;
+pub mod scenario;
+pub mod stage;
+pub mod time;
+
+use std::io;
+
+use self::scenario::Scenario;
+use crate::report::Rehearsal;
+
+/// What the runner that sits on no instance is called.
+pub const CONTROLLER: &str = "controller";
+
+/// Performs one scenario from beginning to end, in its own virtual time.
+pub fn rehearse(scenario: &Scenario, seed: u64) -> io::Result<Rehearsal> {
+    // The SDK draws its jitter here.
+    fastrand::seed(seed);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()?;
+    let local = tokio::task::LocalSet::new();
+    Ok(local.block_on(&runtime, perform::perform(scenario, seed)))
+}

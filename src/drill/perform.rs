@@ -1,0 +1,430 @@
+//! What happens next? The story of a scenario, told statement by statement.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use rehome_region::record::Tags;
+use rehome_region::{
+    Fault, FaultRule, GroupSetup, HookSetup, Region, Request, Settings, Strike, Truth, What,
+};
+
+use super::connector::Shared;
+use super::ledger::Ledger;
+use super::promises::{Evidence, judge};
+use super::scenario::{Deed, End, Expectation, Line, Mishap, MishapKind, Scenario};
+use super::stage::Stage;
+use super::time::VirtualTime;
+use super::{judge as court, narrate};
+use crate::aws::{Adoption, Aws};
+use crate::ids::{AllocationId, VolumeId, VolumeName};
+use crate::report::{Rehearsal, Verdict, seconds};
+use crate::spec::{AddressSpec, GroupSpec, Kind};
+use crate::tags;
+
+/// How often a daemon looks when nothing wakes it.
+const POLL_EVERY: SignedDuration = SignedDuration::from_secs(15);
+/// How long the group believes a new instance to be healthy.
+const GRACE_PERIOD_S: u64 = 300;
+
+/// What the person at the command line is called.
+const OPERATOR: &str = "operator";
+
+/// Performs the scenario and judges it.
+pub async fn perform(scenario: &Scenario, seed: u64) -> Rehearsal {
+    let time = VirtualTime::start();
+    let settings = Settings { seed, zones: scenario.zones.clone(), ..Settings::default() };
+    let mut region = Region::new(settings, time.now());
+    region.settings_mut().faults.rules = scenario.mishaps.iter().map(rule).collect();
+    let (spec, addresses) = allocate(&mut region, &scenario.spec, time.now());
+    let stage = Stage::new(Shared::new(region, time), spec, POLL_EVERY);
+    tokio::task::spawn_local(Rc::clone(&stage).play_region());
+    if scenario.controller {
+        stage.engage_controller();
+    }
+    let mut teller = Teller {
+        scenario,
+        stage: Rc::clone(&stage),
+        addresses,
+        incident: None,
+        unsettled: Vec::new(),
+        must_settle: false,
+        expectations: Vec::new(),
+    };
+    for line in &scenario.story {
+        teller.tell(line).await;
+        if !teller.unsettled.is_empty() {
+            break;
+        }
+    }
+    teller.finish(seed)
+}
+
+struct Teller<'a> {
+    scenario: &'a Scenario,
+    stage: Rc<Stage>,
+    /// The Elastic IPs of the group.
+    addresses: Vec<String>,
+    /// When the first thing went wrong.
+    incident: Option<Timestamp>,
+    unsettled: Vec<String>,
+    must_settle: bool,
+    expectations: Vec<Verdict>,
+}
+
+impl Teller<'_> {
+    async fn tell(&mut self, line: &Line) {
+        let now = self.stage.now();
+        if line.deed.is_incident() && self.incident.is_none() {
+            self.incident = Some(now);
+        }
+        match &line.deed {
+            Deed::Settle { within } => self.settle(*within).await,
+            Deed::Hold { lasting } => self.hold(*lasting).await,
+            Deed::Pass { time } => tokio::time::sleep(std_duration(*time)).await,
+            Deed::Adopt => self.adopt().await,
+            Deed::Expect(expectation) => self.expect(line.number, expectation),
+            Deed::Live { zone } => self.live(zone.as_deref()).await,
+            deed => self.strike(deed, now),
+        }
+    }
+
+    /// What happens at once, by nature or by people.
+    fn strike(&mut self, deed: &Deed, now: Timestamp) {
+        let holder = self.holder().unwrap_or_default();
+        let name = self.stage.spec.name.as_str();
+        let mut region = self.stage.shared.lock();
+        match deed {
+            Deed::Launch { zone } => {
+                let setup = group_setup(self.scenario);
+                region.create_group(setup, now);
+                region.set_next_zone(name, zone.as_deref());
+            }
+            Deed::NextZone { zone } => region.set_next_zone(name, Some(zone)),
+            Deed::End(End::Fail) => region.fail_instance(&holder, now),
+            Deed::End(End::Kill) => region.kill_instance(&holder, now),
+            Deed::End(End::Crash) => region.crash_guest(&holder, now),
+            Deed::End(End::Spot) => region.spot_notice(&holder, now),
+            Deed::Rebalance => region.rebalance(name, now),
+            Deed::ZoneDown { zone } => region.zone_down(zone, now),
+            Deed::ZoneUp { zone } => region.zone_up(zone, now),
+            Deed::LateSnapshot { volume } => snapshot_of_old(&mut region, volume.as_str(), now),
+            Deed::Settle { .. } | Deed::Hold { .. } | Deed::Pass { .. } => {}
+            Deed::Adopt | Deed::Expect(_) | Deed::Live { .. } => {}
+        }
+        drop(region);
+        self.stage.shared.ring();
+    }
+
+    /// Waits until everything is in its place, by the region's own truth.
+    async fn settle(&mut self, within: SignedDuration) {
+        self.must_settle = true;
+        let deadline = tokio::time::Instant::now() + std_duration(within);
+        loop {
+            let moved = self.stage.moved.notified();
+            tokio::pin!(moved);
+            moved.as_mut().enable();
+            self.unsettled = self.open_ends();
+            if self.unsettled.is_empty() {
+                return;
+            }
+            let late = tokio::time::sleep_until(deadline);
+            tokio::select! {
+                biased;
+                () = moved => {}
+                () = late => return,
+            }
+        }
+    }
+
+    /// Rehome must leave things as they are for so long.
+    async fn hold(&mut self, lasting: SignedDuration) {
+        self.must_settle = false;
+        tokio::time::sleep(std_duration(lasting)).await;
+        let held = !self.open_ends().is_empty();
+        let detail = if held { "it waited for a person" } else { "it went ahead" };
+        self.expectations.push(Verdict {
+            name: format!("holds for {lasting:#}"),
+            held,
+            detail: detail.to_owned(),
+        });
+    }
+
+    fn open_ends(&self) -> Vec<String> {
+        let region = self.stage.shared.lock();
+        let dark = court::dark_zones(region.record().entries());
+        court::unsettled(&region.truth(), &self.stage.spec, &dark, &self.addresses)
+    }
+
+    fn holder(&self) -> Option<String> {
+        let region = self.stage.shared.lock();
+        let dark = court::dark_zones(region.record().entries());
+        court::holder(&region.truth(), &self.stage.spec, &dark)
+    }
+
+    /// A life before rehome: an instance that has brought itself up.
+    async fn live(&mut self, zone: Option<&str>) {
+        let now = self.stage.now();
+        self.stage.set_agents(false);
+        {
+            let mut region = self.stage.shared.lock();
+            let mut setup = group_setup(self.scenario);
+            setup.hooks.clear();
+            region.create_group(setup, now);
+            region.set_next_zone(self.stage.spec.name.as_str(), zone);
+        }
+        self.stage.shared.ring();
+        let holder = loop {
+            self.stage.moved.notified().await;
+            if let Some(holder) = self.holder() {
+                break holder;
+            }
+        };
+        let mut region = self.stage.shared.lock();
+        let now = self.stage.now();
+        let zone = region.truth().instances.get(&holder).map(|i| i.zone.clone()).unwrap_or_default();
+        for volume in &self.stage.spec.volumes {
+            let size = u64::from(volume.first.size_gib.unwrap_or(10));
+            let id = region.create_volume(&zone, size, Tags::new(), now);
+            region.attach_volume(&id, &holder, &volume.device, now);
+        }
+        for allocation in &self.addresses {
+            region.associate_address(allocation, Some(&holder), now);
+        }
+        drop(region);
+        self.stage.shared.ring();
+    }
+}
+
+impl Teller<'_> {
+    /// Rehome is installed: hooks, `rehome adopt`, the daemon.
+    async fn adopt(&mut self) {
+        let Some(holder) = self.holder() else {
+            self.unsettled.push("there is no holder to adopt from".to_owned());
+            return;
+        };
+        let spec = self.stage.spec.clone();
+        {
+            let mut region = self.stage.shared.lock();
+            for hook in hooks(self.scenario) {
+                put_hook(&mut region, spec.name.as_str(), &hook, self.stage.now());
+            }
+        }
+        let adoption = Adoption {
+            volumes: self.volumes_of(&holder),
+            addresses: self.addresses.iter().map(|id| AllocationId::new(id.as_str())).collect(),
+        };
+        let aws = Aws::from_config(&self.stage.shared.sdk_config(OPERATOR));
+        if let Err(error) = aws.adopt(&spec.name, &adoption).await {
+            self.unsettled.push(format!("cannot adopt: {error}"));
+            return;
+        }
+        self.stage.set_agents(true);
+        if spec.agent {
+            self.stage.install_agent(&holder);
+        }
+    }
+
+    /// What an instance has at the configured devices.
+    fn volumes_of(&self, instance: &str) -> Vec<(VolumeName, VolumeId)> {
+        let truth = self.stage.shared.lock().truth();
+        let found = self.stage.spec.volumes.iter().filter_map(|volume| {
+            let there = truth.volumes.values().find(|candidate| {
+                let attachment = candidate.attachment.as_ref();
+                attachment.is_some_and(|a| a.instance == instance && a.device == volume.device)
+            })?;
+            Some((volume.name.clone(), VolumeId::new(there.id.as_str())))
+        });
+        found.collect()
+    }
+
+    fn expect(&mut self, line: usize, expectation: &Expectation) {
+        let (name, held, detail) = match expectation {
+            Expectation::Loss { at_most } => {
+                let lost = SignedDuration::try_from(self.lost()).unwrap_or(SignedDuration::MAX);
+                let name = format!("at most {at_most:#} of data is lost");
+                (name, lost <= *at_most, format!("{lost:#} was lost"))
+            }
+            Expectation::HolderIn { zone } => {
+                let found = self.holder().and_then(|id| self.stage.zones.borrow().get(&id).cloned());
+                let held = found.as_ref() == Some(zone);
+                let found = found.unwrap_or_else(|| "nowhere".to_owned());
+                (format!("the holder is in {zone}"), held, format!("it is in {found}"))
+            }
+            Expectation::Blank { count } => self.counted("blank volumes", *count, |what| {
+                matches!(what, What::VolumeCreated { source: None, tags, .. } if tags.contains_key(tags::GROUP))
+            }),
+            Expectation::Fences { count } => self.counted("instances stopped", *count, |what| {
+                matches!(what, What::InstanceState { to, .. } if to == "stopping")
+            }),
+        };
+        let name = format!("{name} (line {line})");
+        self.expectations.push(Verdict { name, held, detail });
+    }
+
+    fn counted(&self, what: &str, count: usize, is: impl Fn(&What) -> bool) -> (String, bool, String) {
+        let region = self.stage.shared.lock();
+        let found = region.record().entries().iter().filter(|entry| is(&entry.what)).count();
+        (format!("{what}: {count}"), found == count, format!("{found} found"))
+    }
+
+    /// The most that any writer found missing when it began.
+    fn lost(&self) -> Duration {
+        let region = self.stage.shared.lock();
+        let lost = region.record().entries().iter().filter_map(|entry| match &entry.what {
+            What::WriterStarted { lost, lost_writes, .. } if *lost_writes > 0 => Some(*lost),
+            _ => None,
+        });
+        lost.max().unwrap_or_default()
+    }
+
+    fn finish(self, seed: u64) -> Rehearsal {
+        let lost = self.lost();
+        let mut region = self.stage.shared.lock();
+        region.advance(self.stage.now());
+        let ledger = Ledger::replay(region.record().entries());
+        let truth = region.truth();
+        let promises = self.judged(&region, &ledger, &truth);
+        let zero = self.incident.unwrap_or_else(super::time::beginning);
+        let incidents = narrate::incidents(&region.incident_paths(), zero);
+        let worst = incidents.iter().max_by(|a, b| {
+            let rto = |i: &crate::report::Incident| i.rto_seconds.unwrap_or(f64::INFINITY);
+            rto(a).total_cmp(&rto(b))
+        });
+        let (cast, timeline) = narrate::timeline(&self.stage, region.record().entries(), &ledger, zero);
+        Rehearsal {
+            scenario: self.scenario.name.clone(),
+            title: self.scenario.title.clone(),
+            seed,
+            settled: self.unsettled.is_empty(),
+            rto_seconds: worst.and_then(|incident| incident.rto_seconds),
+            critical_path_seconds: worst.and_then(|incident| incident.critical_path_seconds),
+            data_loss_seconds: seconds(lost),
+            api_calls: calls_since(&region, zero),
+            promises,
+            expectations: self.expectations,
+            incidents,
+            cast,
+            timeline,
+        }
+    }
+
+    fn judged(&self, region: &Region, ledger: &Ledger, truth: &Truth) -> Vec<Verdict> {
+        let evidence = Evidence {
+            spec: &self.stage.spec,
+            entries: region.record().entries(),
+            ledger,
+            truth,
+            volumes: &self.stage.volumes.borrow(),
+            zones: &self.stage.zones.borrow(),
+            addresses: &self.addresses,
+            unsettled: &self.unsettled,
+            must_settle: self.must_settle,
+        };
+        judge(&evidence)
+    }
+}
+
+/// What all runners together asked of AWS.
+fn calls_since(region: &Region, since: Timestamp) -> BTreeMap<String, u64> {
+    let mut calls = BTreeMap::new();
+    for entry in region.record().entries().iter().filter(|entry| entry.at >= since) {
+        if let What::Call { service, action, .. } = &entry.what
+            && service != "imds"
+        {
+            *calls.entry(action.clone()).or_default() += 1;
+        }
+    }
+    calls
+}
+
+/// The group's Elastic IPs, and its specification with their true ids: those of
+/// somebody's configuration do not exist here.
+fn allocate(region: &mut Region, spec: &GroupSpec, now: Timestamp) -> (GroupSpec, Vec<String>) {
+    let mut spec = spec.clone();
+    let mut ids = Vec::new();
+    for address in &mut spec.addresses {
+        match address {
+            AddressSpec::Allocation(allocation) => {
+                let id = region.allocate_address(Tags::new(), now);
+                *allocation = id.as_str().into();
+                ids.push(id);
+            }
+            AddressSpec::Tag { key, value } => {
+                let tags = Tags::from([(key.clone(), value.clone())]);
+                ids.push(region.allocate_address(tags, now));
+            }
+        }
+    }
+    // A pair is rehearsed as a group of one: its moves are the same.
+    spec.kind = Kind::Asg;
+    (spec, ids)
+}
+
+fn group_setup(scenario: &Scenario) -> GroupSetup {
+    GroupSetup {
+        name: scenario.spec.name.to_string(),
+        min: 1,
+        max: 1,
+        desired: 1,
+        zones: scenario.zones.clone(),
+        hooks: hooks(scenario),
+        grace_period_s: GRACE_PERIOD_S,
+        launch_before_terminate: scenario.overlap,
+        ..GroupSetup::default()
+    }
+}
+
+fn hooks(scenario: &Scenario) -> Vec<HookSetup> {
+    let heartbeat = u64::try_from(scenario.heartbeat.as_secs()).unwrap_or(300);
+    vec![HookSetup::launching(heartbeat), HookSetup::terminating(heartbeat)]
+}
+
+/// As a person would, by the API.
+fn put_hook(region: &mut Region, group: &str, hook: &HookSetup, now: Timestamp) {
+    let body = format!(
+        "Action=PutLifecycleHook&Version=2011-01-01&AutoScalingGroupName={group}\
+         &LifecycleHookName={}&LifecycleTransition={}&HeartbeatTimeout={}&DefaultResult={}",
+        hook.name, hook.transition, hook.heartbeat_timeout_s, hook.default_result
+    );
+    let request = Request {
+        method: "POST".to_owned(),
+        path: "/".to_owned(),
+        body: body.into_bytes(),
+        ..Request::default()
+    };
+    region.handle(OPERATOR, &request, now);
+}
+
+/// An older volume of this name, snapshotted again with its tags copied.
+fn snapshot_of_old(region: &mut Region, name: &str, now: Timestamp) {
+    let truth = region.truth();
+    let named = truth.volumes.values().filter(|volume| {
+        volume.tags.get(tags::VOLUME).map(String::as_str) == Some(name)
+    });
+    let old = named.min_by_key(|volume| (volume.created, volume.id.clone()));
+    if let Some(old) = old {
+        region.snapshot_by_hand(&old.id, old.tags.clone(), now);
+    }
+}
+
+fn rule(mishap: &Mishap) -> FaultRule {
+    let strike = match mishap.kind {
+        MishapKind::Lost => Strike::LostBefore,
+        MishapKind::LostAnswer => Strike::LostAfter,
+        MishapKind::Timeout => Strike::TimedOutAfter,
+        MishapKind::Throttled => Strike::Refused(Fault::request_limit()),
+        MishapKind::Broken => Strike::Refused(Fault::internal()),
+    };
+    FaultRule {
+        action: mishap.action.clone(),
+        caller: None,
+        probability: f64::from(mishap.percent) / 100.0,
+        strike,
+    }
+}
+
+fn std_duration(duration: SignedDuration) -> Duration {
+    Duration::try_from(duration).unwrap_or_default()
+}

@@ -1,0 +1,171 @@
+//! Promises 3, 6 and 10: which copy of the data came to be used.
+
+use jiff::{SignedDuration, Timestamp};
+use rehome_region::{Entry, What};
+
+use super::{Evidence, Finding, count};
+use crate::drill::ledger::{Ledger, SnapshotLife, Term, paths};
+
+/// A snapshot that completed so shortly before the choice may not have been
+/// visible yet: reads lag.
+const VISIBLE_AFTER: SignedDuration = SignedDuration::from_secs(10);
+
+pub(super) fn newest_lineage(evidence: &Evidence<'_>) -> Finding {
+    let ledger = evidence.ledger;
+    let mut successions = 0;
+    for path in paths(evidence.spec).values() {
+        let mut line: Vec<&str> = Vec::new();
+        for term in ledger.terms.iter().filter(|term| term.path == *path) {
+            let volume = term.volume.as_str();
+            match line.last() {
+                Some(last) if *last == volume => continue,
+                Some(_) if line.contains(&volume) => {
+                    return Err(format!("{volume} was written again after a newer one had taken over"));
+                }
+                Some(last) => descends(evidence, last, term)?,
+                None => {}
+            }
+            line.push(volume);
+        }
+        successions += line.len().saturating_sub(1);
+    }
+    Ok(format!("{}, each from the line before it", count(successions, "succession")))
+}
+
+/// The new volume must come from the newest copy there was of the last one.
+fn descends(evidence: &Evidence<'_>, last: &str, term: &Term) -> Result<(), String> {
+    let ledger = evidence.ledger;
+    let Some(life) = ledger.volumes.get(&term.volume) else { return Ok(()) };
+    let (Some(source), Some(created)) = (&life.source, life.created) else { return Ok(()) };
+    let Some(chosen) = ledger.snapshots.get(source) else {
+        return Err(format!("{} was made from {source}, which never was", term.volume));
+    };
+    if !on_branch(ledger, last, chosen) {
+        return Err(format!(
+            "{} was made from {source}, a copy of {} from before {last} took over",
+            term.volume, chosen.volume
+        ));
+    }
+    // With several volumes a newer copy of one alone may rightly be passed
+    // over: what counts is the newest complete set (promise 10).
+    if evidence.spec.volumes.len() > 1 {
+        return Ok(());
+    }
+    let visible = created.checked_sub(VISIBLE_AFTER).unwrap_or(Timestamp::MIN);
+    let better = ledger.snapshots.iter().find(|(_, other)| {
+        other.counter > chosen.counter
+            && other.completed.is_some_and(|completed| completed <= visible)
+            && other.deleted.is_none_or(|deleted| deleted > created)
+            && on_branch(ledger, last, other)
+    });
+    match better {
+        Some((better, _)) => Err(format!("{} was made from {source} although {better} was newer", term.volume)),
+        None => Ok(()),
+    }
+}
+
+/// Is this snapshot a copy of `volume`, or of what that one itself came from?
+fn on_branch(ledger: &Ledger, volume: &str, snapshot: &SnapshotLife) -> bool {
+    let mut volume = volume.to_owned();
+    let mut before = Timestamp::MAX;
+    // As many steps as there are volumes: a line cannot be longer.
+    for _ in 0..=ledger.volumes.len() {
+        if snapshot.volume == volume && snapshot.started <= before {
+            return true;
+        }
+        let source = ledger.volumes.get(&volume).and_then(|life| life.source.as_ref());
+        let Some(source) = source.and_then(|source| ledger.snapshots.get(source)) else { return false };
+        volume.clone_from(&source.volume);
+        before = source.started;
+    }
+    false
+}
+
+pub(super) fn bounded_loss(evidence: &Evidence<'_>) -> Finding {
+    let limit = evidence.spec.policy.max_data_loss;
+    let mut worst = SignedDuration::ZERO;
+    for term in evidence.ledger.terms.iter().filter(|term| term.lost_writes > 0) {
+        let lost = SignedDuration::try_from(term.lost).unwrap_or(SignedDuration::MAX);
+        let said = format!("{} writes, {lost:#}, were gone from {} when {} began", term.lost_writes, term.path, term.instance);
+        if lost > limit {
+            return Err(format!("{said}; at most {limit:#} may be lost"));
+        }
+        if !out_of_reach(evidence, term) {
+            return Err(format!("{said}, although the newest data could be reached"));
+        }
+        worst = worst.max(lost);
+    }
+    Ok(format!("lost {worst:#} of at most {limit:#}"))
+}
+
+/// Was the volume with the newest data beyond reach when this term began?
+fn out_of_reach(evidence: &Evidence<'_>, term: &Term) -> bool {
+    let ledger = evidence.ledger;
+    let line = ledger.succession(&term.path, term.from);
+    let before = line.iter().rev().find(|volume| **volume != term.volume);
+    let Some(before) = before else { return false };
+    let Some(life) = ledger.volumes.get(*before) else { return true };
+    let chosen_at = ledger.volumes.get(&term.volume).and_then(|life| life.created);
+    let at = chosen_at.unwrap_or(term.from);
+    ledger.is_dark(&life.zone, at)
+        || life.deleted.is_some_and(|deleted| deleted <= at)
+        || capture_failed(evidence.entries, ledger, before, at)
+}
+
+fn capture_failed(entries: &[Entry], ledger: &Ledger, volume: &str, at: Timestamp) -> bool {
+    entries.iter().any(|entry| match &entry.what {
+        What::SnapshotFailed { snapshot } => {
+            entry.at <= at && ledger.snapshots.get(snapshot).is_some_and(|s| s.volume == volume)
+        }
+        _ => false,
+    })
+}
+
+pub(super) fn one_set(evidence: &Evidence<'_>) -> Finding {
+    let ledger = evidence.ledger;
+    if evidence.spec.volumes.len() < 2 {
+        return Ok("one volume is always one set".to_owned());
+    }
+    let mut instances: Vec<&str> = ledger.terms.iter().map(|term| term.instance.as_str()).collect();
+    instances.dedup();
+    let mut sets = 0;
+    for instance in instances {
+        let terms: Vec<&Term> = ledger.terms.iter().filter(|term| term.instance == instance).collect();
+        let sources: Vec<&SnapshotLife> = terms
+            .iter()
+            .filter_map(|term| ledger.volumes.get(&term.volume)?.source.as_ref())
+            .filter_map(|source| ledger.snapshots.get(source))
+            .collect();
+        let (Some(first), Some(last)) =
+            (sources.iter().map(|s| s.started).min(), sources.iter().map(|s| s.started).max())
+        else {
+            continue;
+        };
+        // What moved as it was must be as old as the copies beside it.
+        let mixed = terms.iter().any(|term| first_of(ledger, term) != term.instance);
+        let until = if mixed { terms.iter().map(|t| t.from).min().unwrap_or(last) } else { last };
+        if let Some(writer) = writes_between(ledger, first, until) {
+            return Err(format!("{instance} got copies of different instants: {writer} wrote between them"));
+        }
+        sets += 1;
+    }
+    Ok(format!("{} restored, each of one instant", count(sets, "set")))
+}
+
+/// Who first wrote to the volume of this term.
+fn first_of<'a>(ledger: &'a Ledger, term: &Term) -> &'a str {
+    let first = ledger.terms.iter().find(|other| other.volume == term.volume);
+    first.map_or("", |first| first.instance.as_str())
+}
+
+/// A writer of the group in between. Two copies of one call have one instant.
+fn writes_between(ledger: &Ledger, first: Timestamp, last: Timestamp) -> Option<&str> {
+    if first == last {
+        return None;
+    }
+    let writer = ledger
+        .terms
+        .iter()
+        .find(|term| term.from < last && term.until.is_none_or(|until| until > first))?;
+    Some(&writer.instance)
+}

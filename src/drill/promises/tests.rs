@@ -1,0 +1,296 @@
+//! Each promise, shown to be seen to break: small records in which one thing
+//! went wrong.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use rehome_region::record::Tags;
+use rehome_region::{Closed, Outcome, What};
+
+use super::*;
+use crate::drill::scenario::BUILT_IN;
+use crate::drill::time::beginning;
+
+const OLD: &str = "i-1";
+const NEW: &str = "i-2";
+const PATH: &str = "/var/lib/orders";
+
+#[derive(Default)]
+struct Tale(Vec<Entry>);
+
+impl Tale {
+    fn at(mut self, second: i64, who: &str, what: What) -> Self {
+        let at = beginning().checked_add(SignedDuration::from_secs(second)).unwrap();
+        self.0.push(Entry { at, who: who.to_owned(), what });
+        self
+    }
+
+    fn verdict(&self, number: usize) -> Finding {
+        let text = BUILT_IN.iter().find(|(name, _)| *name == "cross-zone").unwrap().1;
+        let spec = crate::drill::scenario::parse("cross-zone", text).unwrap().spec;
+        let ledger = Ledger::replay(&self.0);
+        let zones = [(OLD.to_owned(), "a".to_owned()), (NEW.to_owned(), "b".to_owned())].into();
+        let evidence = Evidence {
+            spec: &spec,
+            entries: &self.0,
+            ledger: &ledger,
+            truth: &Truth::default(),
+            volumes: &BTreeMap::new(),
+            zones: &zones,
+            addresses: &[],
+            unsettled: &[],
+            must_settle: false,
+        };
+        let (_, check) = PROMISES.get(number - 1).unwrap();
+        check(&evidence)
+    }
+
+    fn holds(&self, number: usize) {
+        if let Err(broken) = self.verdict(number) {
+            panic!("promise {number} should hold: {broken}");
+        }
+    }
+
+    fn breaks(&self, number: usize, because: &str) {
+        match self.verdict(number) {
+            Ok(found) => panic!("promise {number} should break: {found}"),
+            Err(broken) => assert!(broken.contains(because), "{broken}"),
+        }
+    }
+}
+
+fn member(instance: &str, to: &str) -> What {
+    What::Lifecycle { group: "orders-db".into(), instance: instance.into(), from: String::new(), to: to.into() }
+}
+
+fn volume(id: &str, zone: &str, source: Option<&str>) -> What {
+    let tags = Tags::from([("rehome:volume".into(), "data".into()), ("rehome:group".into(), "orders-db".into())]);
+    What::VolumeCreated { volume: id.into(), zone: zone.into(), source: source.map(Into::into), tags }
+}
+
+fn attached(volume: &str, instance: &str) -> What {
+    What::Attached { volume: volume.into(), instance: instance.into() }
+}
+
+fn detached(volume: &str, instance: &str) -> What {
+    What::Detached { volume: volume.into(), instance: instance.into() }
+}
+
+fn writes(instance: &str, volume: &str) -> What {
+    loses(instance, volume, 0)
+}
+
+fn loses(instance: &str, volume: &str, seconds: u64) -> What {
+    What::WriterStarted {
+        instance: instance.into(),
+        volume: volume.into(),
+        path: PATH.into(),
+        counter: 1,
+        lost_writes: seconds * 10,
+        lost: Duration::from_secs(seconds),
+    }
+}
+
+fn stops(instance: &str, volume: &str) -> What {
+    What::WriterStopped { instance: instance.into(), volume: volume.into(), path: PATH.into(), counter: 9 }
+}
+
+fn snapshot(id: &str, volume: &str, counter: u64, incident: &str, writer_active: bool) -> What {
+    let says = if writer_active { "crash" } else { "clean" };
+    let tags = Tags::from([
+        ("rehome:incident".into(), incident.into()),
+        ("rehome:volume".into(), "data".into()),
+        ("rehome:consistency".into(), says.into()),
+    ]);
+    What::SnapshotStarted { snapshot: id.into(), volume: volume.into(), writer_active, counter, tags }
+}
+
+fn complete(snapshot: &str) -> What {
+    What::SnapshotCompleted { snapshot: snapshot.into() }
+}
+
+fn closed(instance: &str, transition: &str, how: Closed) -> What {
+    What::HookClosed {
+        group: "orders-db".into(),
+        instance: instance.into(),
+        transition: format!("autoscaling:EC2_INSTANCE_{transition}"),
+        how,
+        heartbeats: 0,
+    }
+}
+
+fn call(action: &str, outcome: Outcome) -> What {
+    What::Call { service: "ec2".into(), action: action.into(), target: String::new(), outcome }
+}
+
+/// A first holder that writes from second 10 on.
+fn life() -> Tale {
+    Tale::default()
+        .at(0, "aws", member(OLD, "Pending"))
+        .at(2, OLD, volume("vol-1", "a", None))
+        .at(5, "aws", attached("vol-1", OLD))
+        .at(10, OLD, writes(OLD, "vol-1"))
+        .at(11, "aws", member(OLD, "InService"))
+}
+
+/// The same, then a whole move to another zone.
+fn moved() -> Tale {
+    life()
+        .at(100, "aws", member(OLD, "Terminating:Wait"))
+        .at(100, "aws", member(NEW, "Pending"))
+        .at(102, OLD, stops(OLD, "vol-1"))
+        .at(105, "aws", detached("vol-1", OLD))
+        .at(106, OLD, snapshot("snap-1", "vol-1", 9, "move-1", false))
+        .at(110, "aws", member(NEW, "Pending:Wait"))
+        .at(200, "aws", complete("snap-1"))
+        .at(220, NEW, volume("vol-2", "b", Some("snap-1")))
+        .at(223, "aws", attached("vol-2", NEW))
+        .at(225, NEW, writes(NEW, "vol-2"))
+}
+
+#[test]
+fn a_move_in_good_order_breaks_nothing() {
+    let tale = moved()
+        .at(107, "aws", closed(OLD, "TERMINATING", Closed::Continue))
+        .at(226, NEW, closed(NEW, "LAUNCHING", Closed::Continue));
+    for number in 1..=12 {
+        tale.holds(number);
+    }
+}
+
+#[test]
+fn two_writers_at_once_break_the_first_promise() {
+    let tale = life()
+        .at(50, NEW, volume("vol-2", "b", None))
+        .at(55, "aws", attached("vol-2", NEW))
+        .at(60, NEW, writes(NEW, "vol-2"));
+    tale.breaks(1, "while i-1 still did");
+}
+
+#[test]
+fn the_dark_excuses_a_second_writer_until_the_light_returns() {
+    let dark = || {
+        life()
+            .at(50, "nature", What::ZoneDown { zone: "a".into() })
+            .at(60, NEW, volume("vol-2", "b", Some("snap-0")))
+            .at(70, NEW, writes(NEW, "vol-2"))
+            .at(500, "nature", What::ZoneUp { zone: "a".into() })
+    };
+    dark().at(520, OLD, stops(OLD, "vol-1")).holds(1);
+    dark().at(900, OLD, stops(OLD, "vol-1")).breaks(1, "after its zone came back");
+}
+
+#[test]
+fn whoever_writes_in_the_term_of_another_breaks_the_first_promise() {
+    let holder = What::Tagged { resource: "vol-1".into(), key: "rehome:holder".into(), value: NEW.into() };
+    Tale::default().at(1, NEW, holder).at(2, OLD, writes(OLD, "vol-1")).breaks(1, "in the term of i-2");
+}
+
+#[test]
+fn a_live_snapshot_that_says_clean_breaks_the_second_promise() {
+    life().at(50, OLD, snapshot("snap-1", "vol-1", 5, "set-1", true)).holds(2);
+    let lie = What::Tagged { resource: "snap-1".into(), key: "rehome:consistency".into(), value: "clean".into() };
+    life()
+        .at(50, OLD, snapshot("snap-1", "vol-1", 5, "set-1", true))
+        .at(51, OLD, lie)
+        .breaks(2, "snap-1 says it is clean");
+}
+
+#[test]
+fn a_late_snapshot_of_the_old_lineage_breaks_the_third_promise() {
+    let zombie = moved()
+        .at(300, "person", snapshot("snap-late", "vol-1", 50, "late", false))
+        .at(310, "aws", complete("snap-late"))
+        .at(400, NEW, stops(NEW, "vol-2"))
+        .at(500, "i-3", volume("vol-3", "c", Some("snap-late")))
+        .at(510, "i-3", writes("i-3", "vol-3"));
+    zombie.breaks(3, "a copy of vol-1 from before vol-2 took over");
+}
+
+#[test]
+fn passing_over_a_newer_copy_breaks_the_third_promise() {
+    let tale = life()
+        .at(20, OLD, snapshot("snap-a", "vol-1", 2, "set-1", true))
+        .at(30, "aws", complete("snap-a"))
+        .at(40, OLD, snapshot("snap-b", "vol-1", 4, "set-2", true))
+        .at(50, "aws", complete("snap-b"))
+        .at(60, OLD, stops(OLD, "vol-1"))
+        .at(100, NEW, volume("vol-2", "b", Some("snap-a")))
+        .at(110, NEW, writes(NEW, "vol-2"));
+    tale.breaks(3, "although snap-b was newer");
+}
+
+#[test]
+fn a_second_blank_volume_breaks_the_fourth_promise() {
+    life().holds(4);
+    life().at(90, NEW, volume("vol-2", "b", None)).breaks(4, "although vol-1 held data");
+    let formatted = What::Formatted { volume: "vol-1".into(), had_data: true };
+    life().at(90, NEW, formatted).breaks(4, "which held data");
+}
+
+#[test]
+fn deleting_what_is_needed_breaks_the_fifth_promise() {
+    let gone = |volume: &str| What::VolumeDeleted { volume: volume.into() };
+    moved().at(230, NEW, gone("vol-2")).breaks(5, "while it was the newest");
+    moved().at(230, NEW, gone("vol-1")).breaks(5, "took over");
+    moved().at(230 + 24 * 3600, NEW, gone("vol-1")).holds(5);
+    let last = What::SnapshotDeleted { snapshot: "snap-1".into() };
+    moved().at(230, NEW, last).breaks(5, "of the newest complete set");
+}
+
+#[test]
+fn losing_more_than_allowed_or_without_need_breaks_the_sixth_promise() {
+    let dark = |seconds| {
+        life()
+            .at(50, "nature", What::ZoneDown { zone: "a".into() })
+            .at(60, NEW, volume("vol-2", "b", Some("snap-0")))
+            .at(70, NEW, loses(NEW, "vol-2", seconds))
+    };
+    dark(600).holds(6);
+    dark(4_000).breaks(6, "at most");
+    let needless = life()
+        .at(40, OLD, stops(OLD, "vol-1"))
+        .at(60, NEW, volume("vol-2", "b", Some("snap-0")))
+        .at(70, NEW, loses(NEW, "vol-2", 30));
+    needless.breaks(6, "although the newest data could be reached");
+}
+
+#[test]
+fn an_address_at_the_wrong_instance_breaks_the_seventh_promise() {
+    let moves = |to: &str, lifecycle: &str| What::AddressMoved {
+        allocation: "eipalloc-1".into(),
+        from: None,
+        to: Some(to.into()),
+        lifecycle: Some(lifecycle.into()),
+    };
+    moved().at(226, NEW, moves(NEW, "Pending:Wait")).holds(7);
+    moved().at(226, NEW, moves(OLD, "Terminating:Wait")).breaks(7, "which was Terminating:Wait");
+    moved().at(226, NEW, moves(NEW, "Warmed:Stopped")).breaks(7, "which was Warmed:Stopped");
+    moved().at(226, OLD, moves(OLD, "InService")).breaks(7, "although i-2 is the holder");
+}
+
+#[test]
+fn closing_an_action_too_early_too_late_or_not_at_all_breaks_the_eighth_promise() {
+    moved().at(107, "aws", closed(OLD, "TERMINATING", Closed::TimedOut)).breaks(8, "ended by TimedOut");
+    life().at(101, OLD, closed(OLD, "TERMINATING", Closed::Continue)).breaks(8, "while it wrote");
+    moved().at(900, NEW, closed(NEW, "LAUNCHING", Closed::Continue)).breaks(8, "after its part was done");
+    let early = life()
+        .at(110, "aws", member(NEW, "Pending:Wait"))
+        .at(111, NEW, closed(NEW, "LAUNCHING", Closed::Continue));
+    early.breaks(8, "before data was in its place");
+}
+
+#[test]
+fn acting_on_a_failed_look_breaks_the_twelfth_promise() {
+    let look = |outcome: Outcome| {
+        Tale::default()
+            .at(1, OLD, call("DescribeAddresses", Outcome::Ok))
+            .at(2, OLD, call("DescribeAddresses", outcome))
+            .at(3, OLD, call("AssociateAddress", Outcome::Ok))
+    };
+    look(Outcome::Ok).holds(12);
+    look(Outcome::Error("RequestLimitExceeded".into())).breaks(12, "had not succeeded");
+    look(Outcome::Lost).breaks(12, "had not succeeded");
+}

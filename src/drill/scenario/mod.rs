@@ -1,0 +1,200 @@
+//! What is rehearsed? A scenario: a group, and a story told line by line.
+//!
+//! The language is for people to read and to review:
+//!
+//! ```text
+//! title    The replacement comes up in another zone
+//! launch   in us-east-1a          # the group is made, its first instance boots
+//! settle   within 15m
+//! pass     20m
+//! next     zone us-east-1b
+//! fail     holder
+//! settle   within 30m
+//! expect   loss 0s
+//! expect   holder in us-east-1b
+//! ```
+//!
+//! `config … end` holds the group as a user would configure it; without it, it
+//! is the usual one: one volume, one address, one unit.
+
+mod parse;
+
+use jiff::SignedDuration;
+
+pub use self::parse::{ScenarioError, parse};
+use crate::ids::VolumeName;
+use crate::spec::GroupSpec;
+
+/// The size of a volume whose configuration says none.
+const REHEARSAL_GIB: u32 = 10;
+
+/// A rehearsal, before it is performed.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    pub name: String,
+    pub title: String,
+    pub spec: GroupSpec,
+    pub zones: Vec<String>,
+    /// Is there a runner outside of the instances, too?
+    pub controller: bool,
+    /// Does Auto Scaling launch the replacement before it terminates the old one?
+    pub overlap: bool,
+    /// Is the story about this very group, and no other?
+    pub own_group: bool,
+    /// How long each lifecycle action stays open without a heartbeat.
+    pub heartbeat: SignedDuration,
+    pub mishaps: Vec<Mishap>,
+    pub story: Vec<Line>,
+}
+
+/// One statement, and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    pub number: usize,
+    pub deed: Deed,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Deed {
+    /// Make the group; its first instance boots.
+    Launch { zone: Option<String> },
+    /// The group has lived for a while, without rehome: its instance runs, its
+    /// volume is attached, formatted, mounted and written, and has no tag.
+    Live { zone: Option<String> },
+    /// What `rehome adopt` does.
+    Adopt,
+    /// Everything must be in its place before this is over.
+    Settle { within: SignedDuration },
+    /// Nothing may be put in its place for so long: a person has to decide.
+    Hold { lasting: SignedDuration },
+    Pass { time: SignedDuration },
+    NextZone { zone: String },
+    /// The holder meets its end in this way.
+    End(End),
+    /// A newer member is launched, then the holder is terminated.
+    Rebalance,
+    ZoneDown { zone: String },
+    ZoneUp { zone: String },
+    /// Somebody's schedule takes a snapshot of what this volume name was
+    /// before, tags copied: the older lineage with the later time.
+    LateSnapshot { volume: VolumeName },
+    Expect(Expectation),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// EC2's health check fails; Auto Scaling replaces it in good order.
+    Fail,
+    /// Terminated behind its group's back.
+    Kill,
+    /// Kernel panic.
+    Crash,
+    /// Two minutes' notice.
+    Spot,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expectation {
+    /// At most so much of what was acknowledged may be gone.
+    Loss { at_most: SignedDuration },
+    /// The holder is in this zone.
+    HolderIn { zone: String },
+    /// So many volumes were ever made blank.
+    Blank { count: usize },
+    /// So many instances were stopped from outside.
+    Fences { count: usize },
+}
+
+/// What goes wrong on the way, by chance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mishap {
+    /// An action's name; `*` at its end stands for anything.
+    pub action: String,
+    pub kind: MishapKind,
+    pub percent: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MishapKind {
+    Lost,
+    LostAnswer,
+    Timeout,
+    Throttled,
+    Broken,
+}
+
+macro_rules! built_in {
+    ($($name:literal),+ $(,)?) => {
+        /// The scenarios that `rehome drill` knows by name, in the order of a tour.
+        pub const BUILT_IN: &[(&str, &str)] = &[
+            $(($name, include_str!(concat!("../../../tests/scenarios/", $name, ".txt")))),+
+        ];
+    };
+}
+
+built_in!(
+    "cross-zone",
+    "same-zone",
+    "first-boot",
+    "address-only",
+    "multi-volume",
+    "hard-kill",
+    "zone-outage",
+    "zombie",
+    "overlap",
+    "no-agent",
+    "adopt",
+);
+
+/// A built-in scenario by its name.
+pub fn built_in(name: &str) -> Option<Result<Scenario, ScenarioError>> {
+    let (name, text) = BUILT_IN.iter().find(|(known, _)| *known == name)?;
+    Some(parse(name, text))
+}
+
+impl Scenario {
+    /// The same story, told of somebody else's group.
+    #[must_use]
+    pub fn about(mut self, spec: GroupSpec) -> Self {
+        self.controller |= !spec.agent;
+        self.spec = spec;
+        for volume in &mut self.spec.volumes {
+            // A group that was adopted says no size; here it begins anew.
+            volume.first.size_gib.get_or_insert(REHEARSAL_GIB);
+        }
+        let volumes = self.spec.volumes.len();
+        let first = self.spec.volumes.first().map(|volume| volume.name.clone());
+        self.story.retain_mut(|line| match &mut line.deed {
+            Deed::Expect(Expectation::Blank { count }) if *count > 0 => {
+                *count = volumes;
+                true
+            }
+            Deed::Expect(Expectation::Fences { .. }) => false,
+            Deed::LateSnapshot { volume } => first.clone().is_some_and(|first| {
+                *volume = first;
+                true
+            }),
+            _ => true,
+        });
+        self
+    }
+}
+
+impl Deed {
+    fn zone(&self) -> Option<&str> {
+        match self {
+            Self::Launch { zone } | Self::Live { zone } => zone.as_deref(),
+            Self::NextZone { zone } | Self::ZoneDown { zone } | Self::ZoneUp { zone } => Some(zone),
+            Self::Expect(Expectation::HolderIn { zone }) => Some(zone),
+            _ => None,
+        }
+    }
+
+    /// Does something go wrong here? The timeline counts from the first of these.
+    pub fn is_incident(&self) -> bool {
+        matches!(
+            self,
+            Self::End(_) | Self::Rebalance | Self::ZoneDown { .. }
+        )
+    }
+}

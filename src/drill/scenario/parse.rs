@@ -1,0 +1,263 @@
+//! How is a scenario read? One statement a line; an error names its line.
+
+use jiff::SignedDuration;
+use thiserror::Error;
+
+use super::{Deed, End, Expectation, Line, Mishap, MishapKind, Scenario};
+use crate::ids::VolumeName;
+use crate::spec::{self, GroupSpec};
+
+/// The group of a scenario that does not describe one.
+const USUAL: &str = r#"
+[[group]]
+name = "orders-db"
+
+[[group.address]]
+tag = { key = "service", value = "orders" }
+
+[[group.volume]]
+name = "data"
+device = "/dev/sdf"
+mount = "/var/lib/orders"
+filesystem = "ext4"
+size_gib = 20
+type = "gp3"
+
+[group.workload]
+units = ["orders.service"]
+"#;
+
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{scenario}, line {line}: {message}")]
+pub struct ScenarioError {
+    pub scenario: String,
+    pub line: usize,
+    pub message: String,
+}
+
+/// Reads a whole scenario.
+pub fn parse(name: &str, text: &str) -> Result<Scenario, ScenarioError> {
+    let fail = |line: usize, message: String| ScenarioError {
+        scenario: name.to_owned(),
+        line,
+        message,
+    };
+    let mut draft = Draft::default();
+    let mut lines = text.lines().enumerate();
+    while let Some((index, line)) = lines.next() {
+        let number = index + 1;
+        let statement = line.split('#').next().unwrap_or_default().trim();
+        if statement.is_empty() {
+            continue;
+        }
+        if statement == "config" {
+            let block = until_end(lines.by_ref().map(|(_, line)| line))
+                .ok_or_else(|| fail(number, "`config` has no `end`".to_owned()))?;
+            draft.config = Some((number, block));
+            continue;
+        }
+        draft
+            .take(number, statement)
+            .map_err(|message| fail(number, message))?;
+    }
+    draft.finish(name).map_err(|(line, message)| fail(line, message))
+}
+
+/// The lines up to one that says `end`.
+fn until_end<'a>(lines: impl Iterator<Item = &'a str>) -> Option<String> {
+    let mut block = String::new();
+    for line in lines {
+        if line.trim() == "end" {
+            return Some(block);
+        }
+        block.push_str(line);
+        block.push('\n');
+    }
+    None
+}
+
+#[derive(Default)]
+struct Draft {
+    title: Option<String>,
+    config: Option<(usize, String)>,
+    zones: Vec<String>,
+    controller: bool,
+    overlap: bool,
+    own_group: bool,
+    heartbeat: Option<SignedDuration>,
+    mishaps: Vec<Mishap>,
+    story: Vec<Line>,
+}
+
+impl Draft {
+    fn take(&mut self, number: usize, statement: &str) -> Result<(), String> {
+        let (verb, rest) = statement
+            .split_once(char::is_whitespace)
+            .unwrap_or((statement, ""));
+        let rest = rest.trim();
+        match verb {
+            "title" => self.title = Some(rest.to_owned()),
+            "zones" => self.zones = rest.split_whitespace().map(str::to_owned).collect(),
+            "controller" => self.controller = true,
+            "overlap" => self.overlap = true,
+            "own" if rest == "group" => self.own_group = true,
+            "heartbeat" => self.heartbeat = Some(duration(rest)?),
+            "mishap" => self.mishaps.push(mishap(rest)?),
+            _ => {
+                let deed = deed(verb, rest)?;
+                self.story.push(Line { number, deed });
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self, name: &str) -> Result<Scenario, (usize, String)> {
+        let title = self.title.ok_or((1, "a scenario begins with its `title`".to_owned()))?;
+        let (line, config) = self.config.unwrap_or((1, USUAL.to_owned()));
+        let spec = only_group(name, &config).map_err(|message| (line, message))?;
+        let zones = if self.zones.is_empty() {
+            ["a", "b", "c"].map(|zone| format!("us-east-1{zone}")).to_vec()
+        } else {
+            self.zones
+        };
+        let scenario = Scenario {
+            name: name.to_owned(),
+            title,
+            spec,
+            zones,
+            controller: self.controller,
+            overlap: self.overlap,
+            own_group: self.own_group,
+            heartbeat: self.heartbeat.unwrap_or(SignedDuration::from_mins(5)),
+            mishaps: self.mishaps,
+            story: self.story,
+        };
+        for line in &scenario.story {
+            let Some(zone) = line.deed.zone() else { continue };
+            if !scenario.zones.iter().any(|known| known == zone) {
+                let known = scenario.zones.join(", ");
+                return Err((line.number, format!("no zone {zone} here, only {known}")));
+            }
+        }
+        Ok(scenario)
+    }
+}
+
+fn only_group(name: &str, config: &str) -> Result<GroupSpec, String> {
+    let config = spec::parse(name, config).map_err(|error| error.to_string())?;
+    match <[GroupSpec; 1]>::try_from(config.groups) {
+        Ok([group]) => Ok(group),
+        Err(groups) => Err(format!("a scenario is about one group, not {}", groups.len())),
+    }
+}
+
+fn deed(verb: &str, rest: &str) -> Result<Deed, String> {
+    let words: Vec<&str> = rest.split_whitespace().collect();
+    let deed = match (verb, words.as_slice()) {
+        ("launch", []) => Deed::Launch { zone: None },
+        ("launch", ["in", zone]) => Deed::Launch { zone: Some((*zone).to_owned()) },
+        ("live", ["without", "rehome"]) => Deed::Live { zone: None },
+        ("live", ["without", "rehome", "in", zone]) => Deed::Live { zone: Some((*zone).to_owned()) },
+        ("adopt", []) => Deed::Adopt,
+        ("settle", ["within", time]) => Deed::Settle { within: duration(time)? },
+        ("hold", ["for", time]) => Deed::Hold { lasting: duration(time)? },
+        ("pass", [time]) => Deed::Pass { time: duration(time)? },
+        ("next", ["zone", zone]) => Deed::NextZone { zone: (*zone).to_owned() },
+        ("fail", ["holder"]) => Deed::End(End::Fail),
+        ("kill", ["holder"]) => Deed::End(End::Kill),
+        ("crash", ["holder"]) => Deed::End(End::Crash),
+        ("spot", ["holder"]) => Deed::End(End::Spot),
+        ("rebalance", []) => Deed::Rebalance,
+        ("darken", [zone]) => Deed::ZoneDown { zone: (*zone).to_owned() },
+        ("light", [zone]) => Deed::ZoneUp { zone: (*zone).to_owned() },
+        ("snapshot", ["of", "old", name]) => Deed::LateSnapshot { volume: VolumeName::new(*name) },
+        ("expect", words) => Deed::Expect(expectation(words)?),
+        _ => return Err(format!("cannot read `{verb} {rest}`; a statement is one of {STATEMENTS}")),
+    };
+    Ok(deed)
+}
+
+const STATEMENTS: &str = "title TEXT, zones ZONE…, config … end, controller, overlap, own group, \
+    heartbeat TIME, mishap ACTION KIND PERCENT%, launch [in ZONE], \
+    live without rehome [in ZONE], adopt, settle within TIME, hold for TIME, pass TIME, \
+    next zone ZONE, fail|kill|crash|spot holder, rebalance, darken ZONE, light ZONE, \
+    snapshot of old VOLUME, expect …";
+
+fn expectation(words: &[&str]) -> Result<Expectation, String> {
+    match words {
+        ["loss", time] => Ok(Expectation::Loss { at_most: duration(time)? }),
+        ["holder", "in", zone] => Ok(Expectation::HolderIn { zone: (*zone).to_owned() }),
+        ["blank", count] => Ok(Expectation::Blank { count: number(count)? }),
+        ["fences", count] => Ok(Expectation::Fences { count: number(count)? }),
+        _ => Err("one can expect `loss TIME`, `holder in ZONE`, `blank COUNT` or `fences COUNT`".to_owned()),
+    }
+}
+
+fn mishap(rest: &str) -> Result<Mishap, String> {
+    let [action, kind, percent] = rest.split_whitespace().collect::<Vec<_>>()[..] else {
+        return Err("a mishap is `mishap ACTION KIND PERCENT%`".to_owned());
+    };
+    let kind = match kind {
+        "lost" => MishapKind::Lost,
+        "lost-answer" => MishapKind::LostAnswer,
+        "timeout" => MishapKind::Timeout,
+        "throttled" => MishapKind::Throttled,
+        "broken" => MishapKind::Broken,
+        _ => return Err(format!("`{kind}` is none of lost, lost-answer, timeout, throttled, broken")),
+    };
+    let percent = percent
+        .strip_suffix('%')
+        .and_then(|digits| digits.parse().ok())
+        .filter(|percent| *percent <= 100)
+        .ok_or_else(|| format!("`{percent}` is no percentage from 0% to 100%"))?;
+    Ok(Mishap { action: action.to_owned(), kind, percent })
+}
+
+fn duration(text: &str) -> Result<SignedDuration, String> {
+    text.parse()
+        .map_err(|_| format!("`{text}` is no length of time like 90s, 15m or 1h30m"))
+}
+
+fn number(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| format!("`{text}` is no count"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::BUILT_IN;
+    use super::*;
+
+    #[test]
+    fn every_built_in_scenario_reads() {
+        for (name, text) in BUILT_IN {
+            let scenario = parse(name, text).unwrap();
+            assert!(!scenario.story.is_empty(), "{name} tells nothing");
+        }
+    }
+
+    #[test]
+    fn an_error_names_its_line_and_what_is_allowed() {
+        let error = parse("x", "title T\n\nexplode holder\n").unwrap_err();
+        assert_eq!(error.line, 3);
+        assert!(error.message.contains("fail|kill|crash|spot holder"), "{error}");
+    }
+
+    #[test]
+    fn a_zone_that_is_not_there_is_an_error() {
+        let error = parse("x", "title T\nlaunch in mars-1a\n").unwrap_err();
+        assert_eq!((error.line, error.message.contains("mars-1a")), (2, true));
+    }
+
+    #[test]
+    fn a_config_block_needs_its_end() {
+        let error = parse("x", "title T\nconfig\n[[group]]\n").unwrap_err();
+        assert_eq!(error.line, 2);
+    }
+
+    #[test]
+    fn times_and_percentages_are_checked() {
+        assert!(parse("x", "title T\npass soon\n").is_err());
+        assert!(parse("x", "title T\nmishap CreateVolume lost 101%\n").is_err());
+    }
+}

@@ -1,0 +1,223 @@
+//! Who is on stage? The region, which moves by itself; a runner on each
+//! instance that booted; a controller where the scenario wants one.
+//!
+//! One thread, one paused clock, no randomness of its own: the same scenario
+//! with the same seed gives the same bytes.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use rehome_region::model::Volume;
+use rehome_region::{Notice, What};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use super::connector::Shared;
+use super::guest::Guest;
+use super::narrate::{Remark, remark};
+use crate::aws::Aws;
+use crate::reconcile::{Runner, Teller};
+use crate::spec::GroupSpec;
+
+/// As `rehome bootstrap` does by default.
+const BOOTSTRAP_TIMEOUT: SignedDuration = SignedDuration::from_mins(15);
+/// From something happening until its event has woken a controller.
+const EVENT_DELAY: Duration = Duration::from_millis(500);
+
+/// Everyone who takes part, and what they said.
+pub struct Stage {
+    pub shared: Shared,
+    pub spec: GroupSpec,
+    /// Do instances run rehome from their boot on? Not before it came.
+    agents: Cell<bool>,
+    poll_every: SignedDuration,
+    runners: RefCell<BTreeMap<String, JoinHandle<()>>>,
+    /// Rung whenever the region has moved: for the one who tells the story.
+    pub moved: Notify,
+    /// Rung a little after something happened: for the controller.
+    events: Rc<Notify>,
+    pub remarks: RefCell<Vec<Remark>>,
+    /// Whatever there ever was, as it was last seen: AWS forgets.
+    pub zones: RefCell<BTreeMap<String, String>>,
+    pub volumes: RefCell<BTreeMap<String, Volume>>,
+    /// How far the record has been read.
+    read: Cell<usize>,
+}
+
+impl Stage {
+    pub fn new(shared: Shared, spec: GroupSpec, poll_every: SignedDuration) -> Rc<Self> {
+        let agents = Cell::new(spec.agent);
+        Rc::new(Self {
+            shared,
+            spec,
+            agents,
+            poll_every,
+            runners: RefCell::default(),
+            moved: Notify::new(),
+            events: Rc::new(Notify::new()),
+            remarks: RefCell::default(),
+            zones: RefCell::default(),
+            volumes: RefCell::default(),
+            read: Cell::new(0),
+        })
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.shared.time.now()
+    }
+
+    /// From now on instances boot with, or without, rehome.
+    pub fn set_agents(&self, present: bool) {
+        self.agents.set(present && self.spec.agent);
+    }
+
+    /// AWS's part: what is due comes to pass, and guests begin and end.
+    pub async fn play_region(self: Rc<Self>) {
+        loop {
+            let (notices, next) = {
+                let mut region = self.shared.lock();
+                region.advance(self.now());
+                (region.take_notices(), region.next_due())
+            };
+            self.read_record();
+            for notice in notices {
+                self.heed(&notice);
+            }
+            self.moved.notify_waiters();
+            match next.map(|at| self.shared.time.instant_of(at)) {
+                Some(at) => {
+                    tokio::select! {
+                        biased;
+                        () = self.shared.changed() => {}
+                        () = tokio::time::sleep_until(at) => {}
+                    }
+                }
+                None => self.shared.changed().await,
+            }
+        }
+    }
+
+    /// A runner that sits on no instance.
+    pub fn engage_controller(self: &Rc<Self>) {
+        let runner = self.runner(super::CONTROLLER, None);
+        let wake = Rc::clone(&self.events);
+        let (spec, every) = (self.spec.clone(), self.poll_every);
+        let task = tokio::task::spawn_local(async move {
+            let mut runner = runner;
+            runner.keep(&spec, every, &wake).await;
+        });
+        self.engage(super::CONTROLLER, task);
+    }
+
+    /// Rehome comes to an instance that has lived without it.
+    pub fn install_agent(self: &Rc<Self>, instance: &str) {
+        let guest = Guest::new(self.shared.clone(), instance);
+        let mut runner = self.runner(instance, Some(guest));
+        let (spec, every) = (self.spec.clone(), self.poll_every);
+        let task = tokio::task::spawn_local(async move {
+            runner.keep(&spec, every, &Notify::new()).await;
+        });
+        self.engage(instance, task);
+    }
+
+    fn heed(self: &Rc<Self>, notice: &Notice) {
+        match notice {
+            Notice::Booted { instance } if self.agents.get() => self.boot_with_agent(instance),
+            Notice::Booted { instance } => self.boot_without_agent(instance),
+            Notice::Halted { instance } => {
+                if let Some(task) = self.runners.borrow_mut().remove(instance) {
+                    task.abort();
+                }
+            }
+        }
+    }
+
+    /// User data runs `rehome bootstrap`; then the service runs `rehome daemon`.
+    fn boot_with_agent(self: &Rc<Self>, instance: &str) {
+        let guest = Guest::new(self.shared.clone(), instance);
+        let mut runner = self.runner(instance, Some(guest));
+        let (spec, every) = (self.spec.clone(), self.poll_every);
+        let deadline = self.now().saturating_add(BOOTSTRAP_TIMEOUT).unwrap_or(Timestamp::MAX);
+        let task = tokio::task::spawn_local(async move {
+            runner.until_settled(&spec, deadline).await;
+            runner.keep(&spec, every, &Notify::new()).await;
+        });
+        self.engage(instance, task);
+    }
+
+    fn boot_without_agent(self: &Rc<Self>, instance: &str) {
+        let guest = Guest::new(self.shared.clone(), instance);
+        let spec = self.spec.clone();
+        let task = tokio::task::spawn_local(async move { guest.boot_without_agent(&spec).await });
+        self.engage(instance, task);
+    }
+
+    fn engage(&self, who: &str, task: JoinHandle<()>) {
+        if let Some(before) = self.runners.borrow_mut().insert(who.to_owned(), task) {
+            before.abort();
+        }
+    }
+
+    fn runner(self: &Rc<Self>, who: &str, host: Option<Guest>) -> Runner<Guest> {
+        let stage = Rc::downgrade(self);
+        let name = who.to_owned();
+        let teller = Teller::new(move |at, told| {
+            if let (Some(stage), Some(said)) = (stage.upgrade(), remark(at, &name, told)) {
+                stage.remarks.borrow_mut().push(said);
+            }
+        });
+        Runner {
+            aws: Aws::from_config(&self.shared.sdk_config(who)),
+            host,
+            clock: self.shared.time.clock(),
+            teller,
+        }
+    }
+
+    /// Keeps what AWS will forget, and wakes the controller.
+    fn read_record(&self) {
+        let region = self.shared.lock();
+        let fresh = region.record().entries().get(self.read.get()..).unwrap_or_default();
+        let changes = fresh.iter().filter(|entry| !matches!(entry.what, What::Call { .. }));
+        let (mut keep, mut wake) = (false, false);
+        for entry in changes {
+            keep |= is_new_fact(&entry.what);
+            wake |= is_event(&entry.what);
+        }
+        self.read.set(region.record().entries().len());
+        if keep {
+            let truth = region.truth();
+            let zones = truth.instances.into_iter().map(|(id, instance)| (id, instance.zone));
+            self.zones.borrow_mut().extend(zones);
+            self.volumes.borrow_mut().extend(truth.volumes);
+        }
+        if wake && self.runners.borrow().contains_key(super::CONTROLLER) {
+            let events = Rc::clone(&self.events);
+            tokio::task::spawn_local(async move {
+                tokio::time::sleep(EVENT_DELAY).await;
+                events.notify_one();
+            });
+        }
+    }
+}
+
+fn is_new_fact(what: &What) -> bool {
+    matches!(
+        what,
+        What::InstanceState { .. } | What::VolumeCreated { .. } | What::Tagged { .. } | What::Attached { .. }
+    )
+}
+
+/// Does EventBridge tell of this?
+fn is_event(what: &What) -> bool {
+    matches!(
+        what,
+        What::InstanceState { .. }
+            | What::HookOpened { .. }
+            | What::SnapshotCompleted { .. }
+            | What::SnapshotFailed { .. }
+    )
+}

@@ -1,0 +1,58 @@
+//! What time is it in a drill? Tokio's paused clock, read as a date.
+//!
+//! Nothing waits for real: when every task sleeps, the clock jumps to the next
+//! thing that is due. A day passes in a moment, and always in the same way.
+
+use std::time::{Duration, SystemTime};
+
+use aws_smithy_async::time::TimeSource;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+
+/// 2026-01-01T00:00:00Z: every drill begins at the same instant, so that its
+/// bytes are the same on every day.
+const START_SECOND: i64 = 1_767_225_600;
+
+/// The drill's own time. It is made inside a runtime whose clock is paused.
+#[derive(Clone, Copy, Debug)]
+pub struct VirtualTime {
+    began: Instant,
+}
+
+impl VirtualTime {
+    pub fn start() -> Self {
+        Self {
+            began: Instant::now(),
+        }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        beginning()
+            .checked_add(self.began.elapsed())
+            .unwrap_or(Timestamp::MAX)
+    }
+
+    /// The tokio instant at which this date comes.
+    pub fn instant_of(&self, at: Timestamp) -> Instant {
+        let since = Duration::try_from(at.duration_since(beginning())).unwrap_or_default();
+        self.began + since
+    }
+
+    pub fn clock(&self) -> Clock {
+        let time = *self;
+        Clock::new(move || time.now())
+    }
+}
+
+impl TimeSource for VirtualTime {
+    fn now(&self) -> SystemTime {
+        Self::now(self).into()
+    }
+}
+
+/// When every drill begins.
+pub fn beginning() -> Timestamp {
+    Timestamp::from_second(START_SECOND).unwrap_or(Timestamp::UNIX_EPOCH)
+}

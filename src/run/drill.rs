@@ -1,0 +1,281 @@
+//! `rehome drill`: rehearse a failover on the emulated region, and show how it
+//! went.
+
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::PoisonError;
+
+use thiserror::Error;
+
+use crate::drill::rehearse;
+use crate::drill::scenario::{self, BUILT_IN, Scenario, ScenarioError};
+use crate::report::terminal::{self, Colour};
+use crate::report::{Rehearsal, html};
+use crate::spec::{self, ConfigError};
+
+/// What is told in full when everything is rehearsed.
+const MAIN_JOB: &str = "cross-zone";
+/// Over how many seeds the benchmark looks, and how many drills it times.
+const BENCH_SEEDS: u64 = 100;
+const BENCH_DRILLS: u64 = 1_000;
+
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// A built-in name, a file, or `all`.
+    pub scenario: Option<String>,
+    pub seed: u64,
+    /// Rehearse over so many seeds and print statistics.
+    pub seeds: Option<u64>,
+    pub json: bool,
+    pub html: Option<PathBuf>,
+    /// Rehearse this configuration's first group.
+    pub config: Option<PathBuf>,
+    pub bench: bool,
+}
+
+#[derive(Debug, Error)]
+pub enum DrillError {
+    /// Wrong usage, with what is allowed.
+    #[error("{0}")]
+    Usage(String),
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("{what}: {source}")]
+    Io { what: String, source: io::Error },
+}
+
+/// Rehearses; true if everything settled and every promise held.
+pub fn run(options: &Options) -> Result<bool, DrillError> {
+    let scenarios = scenarios(options)?;
+    if options.bench {
+        return bench(options.seed);
+    }
+    if let Some(seeds) = options.seeds {
+        return over_seeds(&scenarios, options.seed, seeds);
+    }
+    let progress = Progress::new(scenarios.len());
+    let mut rehearsals = Vec::new();
+    for scenario in &scenarios {
+        progress.begin(&scenario.name);
+        rehearsals.push(perform(scenario, options.seed)?);
+    }
+    progress.end();
+    if let Some(path) = &options.html {
+        write_file(path, &html::page(&rehearsals))?;
+    }
+    show(&rehearsals, options)?;
+    Ok(rehearsals.iter().all(Rehearsal::succeeded))
+}
+
+fn show(rehearsals: &[Rehearsal], options: &Options) -> Result<(), DrillError> {
+    let colour = colour();
+    let mut out = String::new();
+    for rehearsal in rehearsals {
+        if options.json {
+            let json = serde_json::to_string(rehearsal).map_err(|error| DrillError::Io {
+                what: "cannot write JSON".to_owned(),
+                source: error.into(),
+            })?;
+            out.push_str(&json);
+            out.push('\n');
+        } else if rehearsals.len() == 1 || rehearsal.scenario == MAIN_JOB {
+            out.push_str(&terminal::full(rehearsal, colour));
+            out.push('\n');
+        }
+    }
+    if !options.json && rehearsals.len() > 1 {
+        for rehearsal in rehearsals {
+            out.push_str(&terminal::line(rehearsal, colour));
+            out.push('\n');
+            for fault in terminal::faults(rehearsal) {
+                out.push_str(&format!("          {fault}\n"));
+            }
+        }
+    }
+    print(&out)
+}
+
+fn scenarios(options: &Options) -> Result<Vec<Scenario>, DrillError> {
+    let wanted = options.scenario.as_deref().unwrap_or("all");
+    let mut scenarios = match wanted {
+        "all" => {
+            let all = BUILT_IN.iter().map(|(name, text)| scenario::parse(name, text));
+            all.collect::<Result<Vec<_>, _>>()?
+        }
+        name => vec![one(name)?],
+    };
+    if let Some(path) = &options.config {
+        let config = spec::load(Some(path), None)?;
+        let group = config.groups.into_iter().next();
+        let group = group.ok_or_else(|| DrillError::Usage("the configuration has no group".to_owned()))?;
+        if wanted == "all" {
+            scenarios.retain(|scenario| !scenario.own_group);
+        }
+        scenarios = scenarios.into_iter().map(|scenario| scenario.about(group.clone())).collect();
+    }
+    Ok(scenarios)
+}
+
+fn one(name: &str) -> Result<Scenario, DrillError> {
+    if let Some(scenario) = scenario::built_in(name) {
+        return Ok(scenario?);
+    }
+    let path = Path::new(name);
+    if path.extension().is_some_and(|extension| extension == "txt") {
+        let text = fs::read_to_string(path)
+            .map_err(|source| DrillError::Io { what: format!("cannot read the scenario {name}"), source })?;
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        return Ok(scenario::parse(&stem, &text)?);
+    }
+    let known: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+    Err(DrillError::Usage(format!(
+        "there is no scenario `{name}`; there are {}, all, and any file that ends in .txt",
+        known.join(", ")
+    )))
+}
+
+fn perform(scenario: &Scenario, seed: u64) -> Result<Rehearsal, DrillError> {
+    rehearse(scenario, seed).map_err(|source| DrillError::Io { what: "cannot start a drill".to_owned(), source })
+}
+
+/// The same scenarios with many seeds, as statistics.
+fn over_seeds(scenarios: &[Scenario], first: u64, seeds: u64) -> Result<bool, DrillError> {
+    let mut all_held = true;
+    let mut out = String::new();
+    let progress = Progress::new(scenarios.len());
+    for scenario in scenarios {
+        progress.begin(&scenario.name);
+        let rehearsals = many(scenario, first, seeds)?;
+        out.push_str(&statistics(&scenario.name, &rehearsals));
+        for rehearsal in rehearsals.iter().filter(|rehearsal| !rehearsal.succeeded()) {
+            all_held = false;
+            out.push_str(&format!("  seed {}: {}\n", rehearsal.seed, terminal::faults(rehearsal).join("; ")));
+        }
+    }
+    progress.end();
+    print(&out)?;
+    Ok(all_held)
+}
+
+/// Every drill has a thread, a clock and a region of its own, so they can be
+/// spread over the machine without touching each other.
+fn many(scenario: &Scenario, first: u64, seeds: u64) -> Result<Vec<Rehearsal>, DrillError> {
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::new());
+    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed) as u64;
+                    if index >= seeds {
+                        return;
+                    }
+                    let rehearsal = perform(scenario, first.wrapping_add(index));
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push(rehearsal);
+                }
+            });
+        }
+    });
+    let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut rehearsals = done.into_iter().collect::<Result<Vec<_>, _>>()?;
+    rehearsals.sort_by_key(|rehearsal| rehearsal.seed.wrapping_sub(first));
+    Ok(rehearsals)
+}
+
+fn statistics(name: &str, rehearsals: &[Rehearsal]) -> String {
+    let ratios = sorted(rehearsals.iter().filter_map(Rehearsal::ratio));
+    let times = sorted(rehearsals.iter().filter_map(|rehearsal| rehearsal.rto_seconds));
+    let calls = sorted(rehearsals.iter().map(|rehearsal| rehearsal.calls() as f64));
+    let good = rehearsals.iter().filter(|rehearsal| rehearsal.succeeded()).count();
+    format!(
+        "{name:<14} {good}/{} good  RTO median {:.1} s p95 {:.1} s  to the shortest: median {:.3} p95 {:.3}  calls median {:.0} max {:.0}\n",
+        rehearsals.len(),
+        quantile(&times, 0.5),
+        quantile(&times, 0.95),
+        quantile(&ratios, 0.5),
+        quantile(&ratios, 0.95),
+        quantile(&calls, 0.5),
+        quantile(&calls, 1.0),
+    )
+}
+
+fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values
+}
+
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let last = sorted.len().saturating_sub(1);
+    let index = (last as f64 * share).round() as usize;
+    sorted.get(index).copied().unwrap_or(f64::NAN)
+}
+
+/// The figures of the project: how near to the shortest possible, how many
+/// calls, and how long a thousand drills take here.
+fn bench(seed: u64) -> Result<bool, DrillError> {
+    let mut held = true;
+    for name in [MAIN_JOB, "same-zone"] {
+        let rehearsals = many(&one(name)?, seed, BENCH_SEEDS)?;
+        held &= rehearsals.iter().all(Rehearsal::succeeded);
+        print(&statistics(name, &rehearsals))?;
+    }
+    let scenario = one(MAIN_JOB)?;
+    let (rehearsals, seconds) = super::timed(|| many(&scenario, seed, BENCH_DRILLS));
+    held &= rehearsals?.iter().all(Rehearsal::succeeded);
+    print(&format!("{BENCH_DRILLS} drills in {seconds:.1} s\n"))?;
+    Ok(held)
+}
+
+/// Says on stderr what is being done, where somebody watches or it takes a while.
+struct Progress {
+    total: usize,
+    done: AtomicUsize,
+    live: bool,
+}
+
+impl Progress {
+    fn new(total: usize) -> Self {
+        Self { total, done: AtomicUsize::new(0), live: io::stderr().is_terminal() }
+    }
+
+    fn begin(&self, name: &str) {
+        let number = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.live {
+            let _ = write!(io::stderr(), "\r\u{1b}[K[{number}/{}] {name}", self.total);
+        } else if self.total > 1 {
+            let _ = writeln!(io::stderr(), "[{number}/{}] {name}", self.total);
+        }
+    }
+
+    fn end(&self) {
+        if self.live {
+            let _ = write!(io::stderr(), "\r\u{1b}[K");
+        }
+    }
+}
+
+fn colour() -> Colour {
+    let wanted = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    if wanted { Colour::On } else { Colour::Off }
+}
+
+fn print(text: &str) -> Result<(), DrillError> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // Whoever reads has read enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(|source| DrillError::Io { what: "cannot print".to_owned(), source }),
+    }
+}
+
+fn write_file(path: &Path, text: &str) -> Result<(), DrillError> {
+    fs::write(path, text)
+        .map_err(|source| DrillError::Io { what: format!("cannot write {}", path.display()), source })
+}
