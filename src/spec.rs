@@ -9,6 +9,7 @@ mod parse;
 mod reader;
 mod volume;
 
+use std::fmt;
 use std::path::PathBuf;
 
 use jiff::SignedDuration;

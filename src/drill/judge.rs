@@ -33,7 +33,7 @@ pub fn holder(truth: &Truth, spec: &GroupSpec, dark: &BTreeSet<String>) -> Optio
         Kind::Asg => {
             let group = truth.groups.get(spec.name.as_str())?;
             let serving = group.members.values().filter(|member| {
-                member.lifecycle.as_str() == "InService" && !dark.contains(&member.zone)
+                member.lifecycle.as_str() == "InService" && member.healthy && !dark.contains(&member.zone)
             });
             let ids: Vec<&str> = serving.map(|member| member.instance.as_str()).collect();
             if let [one] = ids.as_slice() { Some((*one).to_owned()) } else { None }

@@ -154,7 +154,14 @@ impl Teller<'_> {
     fn open_ends(&self) -> Vec<String> {
         let region = self.stage.shared.lock();
         let dark = court::dark_zones(region.record().entries());
-        court::unsettled(&region.truth(), &self.stage.spec, &dark, &self.addresses)
+        let mut open =
+            court::unsettled(&region.truth(), &self.stage.spec, &dark, &self.addresses);
+        // What was just struck may not show in any state yet.
+        let paths = region.incident_paths();
+        if paths.last().is_some_and(|path| path.recovered.is_none()) {
+            open.push("the service is not back yet".to_owned());
+        }
+        open
     }
 
     fn holder(&self) -> Option<String> {

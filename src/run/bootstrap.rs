@@ -10,6 +10,7 @@ use crate::aws::Aws;
 use crate::cli::Bootstrap;
 use crate::host::Identity;
 use crate::host::linux::LinuxHost;
+use crate::ids::InstanceId;
 use crate::plan::Wait;
 use crate::reconcile::{Ended, Runner};
 use crate::spec::GroupSpec;
@@ -64,12 +65,30 @@ pub(super) async fn run(options: &Bootstrap) -> Result<(), Failure> {
         teller,
     };
     let ended = runner.until_settled(&spec, deadline).await;
+    let ended = refuse_strangers(ended, &identity.instance);
     let seconds = clock.now().duration_since(start).as_secs_f64();
     if options.json {
         let did = entries.borrow().clone();
         print_json(&report(&spec, &identity, seconds, did, &ended))?;
     }
     conclude(&spec, seconds, ended, options)
+}
+
+/// The belongings may well be in their place, but then they are not here, and
+/// whoever started this must not go on as if they were.
+fn refuse_strangers(ended: Ended, here: &InstanceId) -> Ended {
+    let group = match &ended {
+        Ended::Settled(world) => world.group.known(),
+        _ => None,
+    };
+    let Some(group) = group.filter(|group| !group.members.contains_key(here)) else {
+        return ended;
+    };
+    let members: Vec<&str> = group.members.keys().map(InstanceId::as_str).collect();
+    Ended::Failed(format!(
+        "{here} is no member of this group, so nothing was brought here; its members are: {}",
+        members.join(", ")
+    ))
 }
 
 fn only_group(groups: Vec<GroupSpec>) -> Result<GroupSpec, Failure> {
