@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
-use jiff::Timestamp;
 use rehome_region::serve;
 use rehome_region::{Region, Settings};
 use thiserror::Error;
