@@ -74,7 +74,7 @@ def test_a_tag_that_does_not_name_one_address_moves_none(world, count):
     before = world.everything()
     ended = world.bootstrap(config(BY_TAG), timeout="3s")
     assert ended.returncode == 3, ended
-    assert "orders" in ended.stderr + ended.stdout
+    assert "tag service = orders" in ended.stderr + ended.stdout
     assert world.everything() == before
 
 

@@ -36,8 +36,14 @@ def test_without_credentials_it_says_so(world):
     world.settles(DATA)
 
 
-def test_without_a_region_it_says_so(world):
-    fails(world, "AWS_REGION", AWS_REGION=None, AWS_DEFAULT_REGION=None, status=(1,))
+def test_the_region_is_the_instances_own_unless_another_is_named(world):
+    world.settles(DATA, AWS_REGION=None, AWS_DEFAULT_REGION=None)
+    assert held_by(world.volumes()[0]) == [(world.member(), "/dev/sdf")]
+
+
+def test_without_a_region_anywhere_it_says_so(world):
+    nowhere = {"AWS_REGION": None, "AWS_DEFAULT_REGION": None, "AWS_EC2_METADATA_SERVICE_ENDPOINT": NOBODY}
+    fails(world, "AWS_REGION", status=(1,), **nowhere)
     world.settles(DATA)
 
 
