@@ -20,7 +20,9 @@ pub(crate) struct Patience {
 
 #[derive(Clone, Copy, Debug)]
 struct Waited {
+    began: Timestamp,
     looks: u32,
+    look_at: Timestamp,
     /// The last progress that was reported, and when.
     progress: Option<(u8, Timestamp)>,
 }
@@ -46,6 +48,11 @@ const TRY_MOST: f64 = 20.0;
 /// Pauses differ by up to this share, so that a thousand groups do not march
 /// in step.
 const JITTER: f64 = 0.1;
+/// A look comes late by at most this share of what was already waited…
+const LATE_SHARE: f64 = 0.05;
+/// … and this many seconds.
+const LATE_MOST: f64 = 30.0;
+const TOGETHER: f64 = 0.3;
 
 impl Patience {
     /// Which of these steps may be carried out now. A step that was carried
@@ -73,7 +80,7 @@ impl Patience {
                 key,
                 Tried {
                     times: times.saturating_add(1),
-                    again_at: now.checked_add(seconds(pause)).unwrap_or(Timestamp::MAX),
+                    again_at: later(now, pause),
                 },
             );
             due.push(step.clone());
@@ -84,25 +91,41 @@ impl Patience {
         }
     }
 
-    /// How long to pause before the next look at what is waited for.
-    pub(crate) fn pause(&mut self, waits: &[Wait], now: Timestamp) -> SignedDuration {
+    /// How long to pause until the next look is due, and what it is for: each
+    /// wait has its own pace, and only what is due is looked at.
+    pub(crate) fn pause<'a>(
+        &mut self,
+        waits: &'a [Wait],
+        now: Timestamp,
+    ) -> (SignedDuration, Vec<&'a Reason>) {
         let keys: Vec<String> = waits.iter().map(|w| w.reason.key()).collect();
         self.waits.retain(|key, _| keys.contains(key));
-        let shortest = waits
-            .iter()
-            .zip(keys)
-            .map(|(wait, key)| {
-                let waited = self.waits.entry(key).or_insert(Waited {
-                    looks: 0,
-                    progress: None,
-                });
-                let pause = one_pause(wait, waited, now);
+        let mut due = Vec::new();
+        for (wait, key) in waits.iter().zip(keys) {
+            let waited = self.waits.entry(key).or_insert(Waited {
+                began: now,
+                looks: 0,
+                progress: None,
+                look_at: now,
+            });
+            if waited.look_at <= now {
+                let jitter = 1.0 + JITTER * (fastrand::f64() - 0.5);
+                let pause = one_pause(wait, waited, now) * jitter;
+                waited.look_at = later(now, pause);
                 waited.looks = waited.looks.saturating_add(1);
-                pause
-            })
-            .fold(f64::INFINITY, f64::min);
-        let jitter = 1.0 + JITTER * (fastrand::f64() - 0.5);
-        seconds(if shortest.is_finite() { shortest } else { 1.0 } * jitter)
+            }
+            due.push((waited.look_at, &wait.reason));
+        }
+        let Some(first) = due.iter().map(|(at, _)| *at).min() else {
+            return (seconds(1.0), Vec::new());
+        };
+        // What is due within a moment of the first is looked at along with it.
+        let together = later(first, TOGETHER);
+        due.retain(|(at, _)| *at <= together);
+        (
+            first.duration_since(now),
+            due.into_iter().map(|(_, reason)| reason).collect(),
+        )
     }
 }
 
@@ -111,9 +134,12 @@ fn one_pause(wait: &Wait, waited: &mut Waited, now: Timestamp) -> f64 {
         return until_snapshot(progress, wait.since, waited, now);
     }
     let pace = pace(&wait.reason);
+    // What has lasted long may be noticed a little later.
+    let lasted = now.duration_since(waited.began).as_secs_f64() * LATE_SHARE;
     match waited.looks.checked_sub(1) {
         None => pace.first,
-        Some(n) => (pace.step * GROWTH.powi(i32::try_from(n).unwrap_or(i32::MAX))).min(pace.most),
+        Some(n) => (pace.step * GROWTH.powi(i32::try_from(n).unwrap_or(i32::MAX)))
+            .min(pace.most.max(lasted.min(LATE_MOST))),
     }
 }
 
@@ -141,8 +167,9 @@ fn until_snapshot(
 
 fn pace(reason: &Reason) -> Pace {
     let (first, step, most) = match reason {
-        Reason::Creating { .. } => (0.9, 0.4, 5.0),
-        Reason::Attaching { .. } | Reason::Detaching { .. } => (1.1, 0.4, 5.0),
+        Reason::Creating { .. } | Reason::Attaching { .. } | Reason::Detaching { .. } => {
+            (0.4, 0.5, 5.0)
+        }
         // On this machine: looking costs no call.
         Reason::DiskAppears { .. } | Reason::Health { .. } => (0.2, 0.2, 2.0),
         Reason::Lifecycle { .. } | Reason::HolderBoots { .. } => (1.0, 1.0, 5.0),
@@ -155,6 +182,21 @@ fn pace(reason: &Reason) -> Pace {
         Reason::Snapshotting { .. } => (1.0, 1.0, 15.0),
     };
     Pace { first, step, most }
+}
+
+/// How long what a step begins takes at the least: looking sooner is a call
+/// for nothing.
+pub(crate) fn takes_at_least(step: &Step) -> SignedDuration {
+    match step {
+        Step::CreateVolume { .. } => seconds(0.9),
+        Step::Attach { .. } | Step::Detach { .. } => seconds(1.1),
+        Step::Fence { .. } => seconds(5.0),
+        _ => SignedDuration::ZERO,
+    }
+}
+
+fn later(now: Timestamp, by_seconds: f64) -> Timestamp {
+    now.checked_add(seconds(by_seconds)).unwrap_or(Timestamp::MAX)
 }
 
 fn seconds(seconds: f64) -> SignedDuration {

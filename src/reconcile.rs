@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use crate::aws::{Aws, Focus, Outcome};
 use crate::clock::Clock;
 use crate::host::Host;
-use crate::patience::Patience;
+use crate::patience::{Patience, takes_at_least};
 use crate::plan::{self, Action, Plan, Seat, Step, Wait};
 use crate::spec::{GroupSpec, VolumeSpec};
 use crate::world::{Seen, World};
@@ -22,17 +22,18 @@ use crate::world::{Seen, World};
 /// A plan older than this is not carried out: the process was suspended, or
 /// the machine crawls, and the world has moved on.
 const STALE: SignedDuration = SignedDuration::from_secs(20);
-/// A term begins, and something is deleted, only on a full look this young.
+/// Something blank is made, and something is deleted, only on a full look this
+/// young.
 const FRESH: SignedDuration = SignedDuration::from_secs(15);
 /// While it waits, a runner looks at everything again at least this often.
-const LOOK_AROUND: SignedDuration = SignedDuration::from_secs(60);
+const LOOK_AROUND: SignedDuration = SignedDuration::from_mins(5);
 /// How often a settled runner asks its own machine, which costs no API call.
 const LOOK_HERE: SignedDuration = SignedDuration::from_secs(1);
 /// Every this many idle looks at the group, everything is looked at.
 const FULL_EVERY: u32 = 20;
 /// An action just found open is heartbeated this soon, so that runners that
 /// crash and restart do not let it run out together.
-const FIRST_BEAT: SignedDuration = SignedDuration::from_secs(20);
+const FIRST_BEAT: SignedDuration = SignedDuration::from_secs(60);
 /// How long "access denied" may last before it is believed: a new role takes
 /// a while to be known everywhere.
 const DENIED_FOR: SignedDuration = SignedDuration::from_secs(90);
@@ -192,10 +193,10 @@ impl<H: Host> Runner<H> {
                     self.upkeep(spec, &mut memory, plan).await;
                     let woken = self.idle(spec, &memory, poll_every, wake).await;
                     idle_looks = idle_looks.wrapping_add(1);
-                    memory.focus = if woken || idle_looks % FULL_EVERY == 0 {
-                        Focus::ALL
-                    } else {
-                        Focus::idle(spec)
+                    memory.focus = match woken {
+                        Some(focus) => focus,
+                        None if idle_looks % FULL_EVERY == 0 => Focus::ALL,
+                        None => Focus::idle(spec),
                     };
                 }
             }
@@ -237,7 +238,10 @@ impl<H: Host> Runner<H> {
             return Turned::Acted;
         }
         match memory.patience.due(&plan.steps, seen_at) {
-            Ok(due) => memory.focus = self.carry_out(spec, memory, &due).await,
+            Ok(due) => {
+                memory.focus = self.carry_out(spec, memory, &due).await;
+                self.let_it_happen(&due, seen_at).await;
+            }
             Err(not_yet) => {
                 self.sleep(not_yet).await;
                 memory.focus = plan
@@ -249,6 +253,16 @@ impl<H: Host> Runner<H> {
         match self.denied_for_good(memory) {
             Some(why) => Turned::Failed(why),
             None => Turned::Acted,
+        }
+    }
+
+    /// The steps were accepted; what they began takes a while.
+    async fn let_it_happen(&self, steps: &[Step], since: Timestamp) {
+        let shortest = steps.iter().map(takes_at_least).min();
+        let until = later(since, shortest.unwrap_or(SignedDuration::ZERO));
+        let now = self.clock.now();
+        if until > now {
+            self.sleep(until.duration_since(now)).await;
         }
     }
 
@@ -406,7 +420,8 @@ impl<H: Host> Runner<H> {
         deadline: Option<Timestamp>,
     ) {
         let now = self.clock.now();
-        let mut until = later(now, memory.patience.pause(&plan.waits, now));
+        let (pause, due) = memory.patience.pause(&plan.waits, now);
+        let mut until = later(now, pause);
         for due in plan
             .waits
             .iter()
@@ -424,29 +439,28 @@ impl<H: Host> Runner<H> {
         memory.focus = if now >= around {
             Focus::ALL
         } else {
-            plan.waits
-                .iter()
-                .fold(Focus::NONE, |all, w| all.union(Focus::of(&w.reason)))
+            due.into_iter()
+                .fold(Focus::NONE, |all, reason| all.union(Focus::of(reason)))
         };
         self.sleep_watching(spec, memory, until.duration_since(now))
             .await;
     }
 
     /// A settled runner's pause: its own machine is asked often, because that
-    /// is free and tells first that the end is near. Returns whether something
-    /// wants a whole look.
+    /// is free and tells first that the end is near. Returns what that, or a
+    /// wake-up, makes worth a look.
     async fn idle(
         &self,
         spec: &GroupSpec,
         memory: &Memory,
         poll_every: SignedDuration,
         wake: &Notify,
-    ) -> bool {
+    ) -> Option<Focus> {
         let end = later(self.clock.now(), poll_every);
         loop {
             let now = self.clock.now();
             if now >= end {
-                return false;
+                return None;
             }
             let rest = end.duration_since(now);
             let nap = if self.host.is_some() {
@@ -456,10 +470,10 @@ impl<H: Host> Runner<H> {
             };
             tokio::select! {
                 () = self.sleep(nap) => {}
-                () = wake.notified() => return true,
+                () = wake.notified() => return Some(Focus::ALL),
             }
-            if self.has_changed_here(spec, memory).await {
-                return true;
+            if let Some(focus) = self.has_changed_here(spec, memory).await {
+                return Some(focus);
             }
         }
     }
@@ -476,19 +490,26 @@ impl<H: Host> Runner<H> {
                 return;
             }
             self.sleep(end.duration_since(now).min(LOOK_HERE)).await;
-            if self.has_changed_here(spec, memory).await {
-                memory.focus = Focus::ALL;
+            if let Some(focus) = self.has_changed_here(spec, memory).await {
+                memory.focus = focus;
                 return;
             }
         }
     }
 
-    async fn has_changed_here(&self, spec: &GroupSpec, memory: &Memory) -> bool {
-        let Some(host) = &self.host else { return false };
+    /// What this machine alone tells, and how much of the world it makes worth
+    /// a look. One that is told to go has to know who it is and what it holds,
+    /// no more: its time is short.
+    async fn has_changed_here(&self, spec: &GroupSpec, memory: &Memory) -> Option<Focus> {
+        let host = self.host.as_ref()?;
         let before = memory.world.as_ref().and_then(|w| w.here.as_ref());
-        match host.look(spec).await {
-            Ok(here) => before != Some(&here),
-            Err(_) => false,
+        let here = host.look(spec).await.ok()?;
+        if before == Some(&here) {
+            None
+        } else if here.leaving.is_some() {
+            Some(Focus::leaving())
+        } else {
+            Some(Focus::ALL)
         }
     }
 
@@ -536,12 +557,12 @@ impl Memory {
     }
 }
 
-/// What cannot be taken back rests on a look at everything, not on memory.
+/// What cannot be taken back rests on a look at everything, not on memory. (A
+/// term that begins is checked against the group's marker by the call itself.)
 fn needs_full_look(step: &Step) -> bool {
     matches!(
         step,
-        Step::Activate { .. }
-            | Step::CreateVolume { source: None, .. }
+        Step::CreateVolume { source: None, .. }
             | Step::DeleteVolume { .. }
             | Step::DeleteSnapshot { .. }
             | Step::ReportUnhealthy { .. }

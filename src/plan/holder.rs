@@ -9,7 +9,8 @@ use crate::world::{Group, Instance, InstanceState, Lifecycle};
 /// The answer, or why there is none.
 #[derive(Debug, PartialEq)]
 pub(super) enum Who {
-    One(InstanceId),
+    /// This one; and perhaps a newer one that takes over once it is ready.
+    One(InstanceId, Option<InstanceId>),
     Nobody(Reason),
 }
 
@@ -43,7 +44,7 @@ pub(super) fn holder(
     }
     match candidates.as_slice() {
         [] => Who::Nobody(Reason::NoHolder),
-        [one] => Who::One((*one).clone()),
+        [one] => Who::One((*one).clone(), None),
         several => newest_ready(group, instances, several),
     }
 }
@@ -71,8 +72,9 @@ fn newest_ready(
                 .get(*id)
                 .is_some_and(|member| member.lifecycle != Lifecycle::Pending)
     });
+    let newest = by_age.last().map(|(_, id, _)| (*id).clone());
     match ready {
-        Some((_, id, _)) => Who::One((*id).clone()),
+        Some((_, id, _)) => Who::One((*id).clone(), newest.filter(|newest| newest != *id)),
         None => Who::Nobody(Reason::NoHolder),
     }
 }

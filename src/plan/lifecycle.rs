@@ -75,14 +75,10 @@ pub(super) fn keep_open(world: &World, seat: &Seat, plan: &mut Plan) {
     }
 }
 
-/// The holder on its way between two states is not settled yet.
+/// A holder that has not come to its hook yet is not settled.
 fn transient(scene: &Scene<'_>, id: &InstanceId, member: &Member, plan: &mut Plan) {
     let is_holder = scene.holder.is_some_and(|h| h.id == id) && scene.may_serve_holder();
-    let moves = matches!(
-        member.lifecycle,
-        Lifecycle::Pending | Lifecycle::PendingProceed
-    );
-    if is_holder && moves {
+    if is_holder && member.lifecycle == Lifecycle::Pending {
         plan.wait(Reason::Lifecycle {
             instance: id.clone(),
         });

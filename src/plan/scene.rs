@@ -90,13 +90,22 @@ impl<'a> Scene<'a> {
         let (group, instances, volumes, snapshots) = (group?, instances?, volumes?, snapshots?);
         let leaving = world.here.as_ref().filter(|h| h.leaving.is_some());
         let holder = match holder(group, instances, leaving.map(|h| &h.instance)) {
-            Who::One(id) => group.members.get_key_value(&id).map(|(id, member)| Heir {
-                id,
-                member,
-                instance: instances.get(id),
-            }),
+            Who::One(id, newer) => {
+                if let Some(newer) = newer {
+                    // A handover is on its way.
+                    plan.wait(Reason::HolderBoots { instance: newer });
+                }
+                group.members.get_key_value(&id).map(|(id, member)| Heir {
+                    id,
+                    member,
+                    instance: instances.get(id),
+                })
+            }
             Who::Nobody(reason @ Reason::NoHolder) => {
-                plan.wait(reason);
+                // Who goes itself does not wait for an heir.
+                if leaving.is_none() {
+                    plan.wait(reason);
+                }
                 None
             }
             // More members than can be explained, or not to be told apart:

@@ -126,6 +126,13 @@ impl Focus {
         }
     }
 
+    /// What a machine that is told to go has to know: its place in the group,
+    /// and what it holds.
+    #[must_use]
+    pub fn leaving() -> Self {
+        Self::GROUP.union(Self::VOLUMES)
+    }
+
     #[must_use]
     pub fn is_all(self) -> bool {
         self == Self::ALL
