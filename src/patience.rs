@@ -44,7 +44,7 @@ const GROWTH: f64 = 1.3;
 /// The first pause before the same step is tried again, in seconds.
 const TRY_FIRST: f64 = 0.6;
 const TRY_GROWTH: f64 = 1.7;
-const TRY_MOST: f64 = 20.0;
+const TRY_MOST: f64 = 45.0;
 /// Pauses differ by up to this share, so that a thousand groups do not march
 /// in step.
 const JITTER: f64 = 0.1;
@@ -158,17 +158,17 @@ fn until_snapshot(
     }
     // Below a few percent the forecast is noise.
     if progress < 5 || !moved {
-        return (elapsed * 0.08).clamp(1.0, 15.0);
+        return (elapsed * 0.08).clamp(1.5, 15.0);
     }
     let done = f64::from(progress);
     let left = elapsed * (100.0 - done) / done;
-    (left * 0.85).clamp(1.0, 120.0)
+    (left * 0.9).clamp(1.5, 120.0)
 }
 
 fn pace(reason: &Reason) -> Pace {
     let (first, step, most) = match reason {
         Reason::Creating { .. } | Reason::Attaching { .. } | Reason::Detaching { .. } => {
-            (0.4, 0.5, 5.0)
+            (0.5, 0.6, 5.0)
         }
         // On this machine: looking costs no call.
         Reason::DiskAppears { .. } | Reason::Health { .. } => (0.2, 0.2, 2.0),
@@ -185,13 +185,19 @@ fn pace(reason: &Reason) -> Pace {
 }
 
 /// How long what a step begins takes at the least: looking sooner is a call
-/// for nothing.
-pub(crate) fn takes_at_least(step: &Step) -> SignedDuration {
+/// for nothing. None where the next look cannot wait.
+pub(crate) fn takes_at_least(step: &Step) -> Option<SignedDuration> {
     match step {
-        Step::CreateVolume { .. } => seconds(0.9),
-        Step::Attach { .. } | Step::Detach { .. } => seconds(1.1),
-        Step::Fence { .. } => seconds(5.0),
-        _ => SignedDuration::ZERO,
+        Step::CreateVolume { .. } => Some(seconds(0.9)),
+        Step::Attach { .. } | Step::Detach { .. } => Some(seconds(1.2)),
+        Step::Fence { .. } => Some(seconds(5.0)),
+        // Even a read by id does not see it at once.
+        Step::Capture { .. } | Step::Complete { .. } => Some(seconds(0.5)),
+        Step::Quiesce
+        | Step::Format { .. }
+        | Step::Mount { .. }
+        | Step::StartWorkload => None,
+        _ => Some(SignedDuration::ZERO),
     }
 }
 

@@ -258,8 +258,11 @@ impl<H: Host> Runner<H> {
 
     /// The steps were accepted; what they began takes a while.
     async fn let_it_happen(&self, steps: &[Step], since: Timestamp) {
-        let shortest = steps.iter().map(takes_at_least).min();
-        let until = later(since, shortest.unwrap_or(SignedDuration::ZERO));
+        let longest = steps
+            .iter()
+            .map(takes_at_least)
+            .try_fold(SignedDuration::ZERO, |most, takes| Some(most.max(takes?)));
+        let until = later(since, longest.unwrap_or(SignedDuration::ZERO));
         let now = self.clock.now();
         if until > now {
             self.sleep(until.duration_since(now)).await;
@@ -337,7 +340,9 @@ impl<H: Host> Runner<H> {
                     self.tell(&Told::Overtaken(step, &why));
                 }
                 Err((why, is_denied)) => {
-                    touched = Focus::ALL;
+                    if !is_local(step) {
+                        touched = Focus::ALL;
+                    }
                     denied |= is_denied;
                     self.tell(&Told::Failed(step, &why));
                     memory.last_error = Some(why);
@@ -421,23 +426,21 @@ impl<H: Host> Runner<H> {
     ) {
         let now = self.clock.now();
         let (pause, due) = memory.patience.pause(&plan.waits, now);
-        let mut until = later(now, pause);
-        for due in plan
-            .waits
-            .iter()
-            .filter_map(|w| w.until)
-            .chain(memory.beats.values().copied())
-            .chain(deadline)
-        {
-            if due > now && due < until {
-                until = due;
-            }
-        }
+        let look_at = later(now, pause);
+        let soonest = |dues: &mut dyn Iterator<Item = Timestamp>| dues.filter(|at| *at > now).min();
+        // When a wait is over, what is decided then rests on a new look.
+        let over = soonest(&mut plan.waits.iter().filter_map(|w| w.until).chain(deadline))
+            .filter(|at| *at < look_at);
+        let beat = soonest(&mut memory.beats.values().copied())
+            .filter(|at| *at < over.unwrap_or(look_at));
+        let until = beat.or(over).unwrap_or(look_at);
         let around = memory
             .looked_around
             .map_or(now, |at| later(at, LOOK_AROUND));
-        memory.focus = if now >= around {
+        memory.focus = if now >= around || (beat.is_none() && over.is_some()) {
             Focus::ALL
+        } else if beat.is_some() {
+            Focus::NONE
         } else {
             due.into_iter()
                 .fold(Focus::NONE, |all, reason| all.union(Focus::of(reason)))

@@ -13,7 +13,7 @@ use crate::ids::{GroupName, InstanceId, SnapshotId, VolumeId};
 use crate::world::{Hook, Snapshot, Volume};
 
 /// Hooks rarely change; a person who adds one does not wait at the console.
-const HOOKS_FOR: Duration = Duration::from_secs(600);
+const HOOKS_FOR: Duration = Duration::from_secs(3600);
 /// A new resource that no describe shows by then does not exist.
 const MADE_FOR: Duration = Duration::from_secs(15);
 /// How long an instance that spoils a common describe is asked apart.

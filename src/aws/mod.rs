@@ -14,6 +14,8 @@ mod pace;
 mod retry;
 mod tagging;
 mod token;
+#[cfg(all(test, feature = "drill"))]
+mod wire;
 
 pub use self::act::Outcome;
 pub use self::adopt::{Adopted, Adoption};

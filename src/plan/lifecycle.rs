@@ -75,10 +75,21 @@ pub(super) fn keep_open(world: &World, seat: &Seat, plan: &mut Plan) {
     }
 }
 
-/// A holder that has not come to its hook yet is not settled.
+/// A member on its way to or from its hook is not settled.
 fn transient(scene: &Scene<'_>, id: &InstanceId, member: &Member, plan: &mut Plan) {
     let is_holder = scene.holder.is_some_and(|h| h.id == id) && scene.may_serve_holder();
-    if is_holder && member.lifecycle == Lifecycle::Pending {
+    let comes = is_holder
+        && matches!(
+            member.lifecycle,
+            Lifecycle::Pending | Lifecycle::PendingProceed
+        );
+    // This machine knows that it goes before Auto Scaling's describe does.
+    let goes = scene
+        .here
+        .is_some_and(|h| h.instance == *id && h.leaving.is_some())
+        && !member.lifecycle.is_leaving()
+        || scene.sits_at(id) && member.lifecycle == Lifecycle::Terminating;
+    if comes || goes {
         plan.wait(Reason::Lifecycle {
             instance: id.clone(),
         });
