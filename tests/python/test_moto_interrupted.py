@@ -94,15 +94,17 @@ def test_it_ends_in_the_same_place(failover, strike, heir_in):
 
 def judge(world, heir_in, how):
     volumes, member = world.volumes(), world.member()
+    spare = [v for v in volumes if tags(v)["rehome:state"] == "new"]
+    served = [v for v in volumes if tags(v)["rehome:state"] != "new"]
     epochs = ["1", "2"] if heir_in == OTHER_ZONE else ["1"]
-    assert [tags(v)["rehome:epoch"] for v in volumes if tags(v)["rehome:state"] != "new"] == epochs, how
-    current = volumes[-1]
+    assert [tags(v)["rehome:epoch"] for v in served] == epochs, how
+    current = served[-1]
     assert tags(current)["rehome:state"] == "active", how
     assert held_by(current) == [(member, "/dev/sdf")] and current["AvailabilityZone"] == heir_in, how
-    assert all(held_by(v) == [] for v in volumes[:-1]), how
+    assert all(held_by(v) == [] for v in volumes if v != current), how
     assert world.markers()["rehome:epoch:data"] == epochs[-1], how
     assert world.address(world.allocation)["InstanceId"] == member, how
-    # moto takes every repetition for a new wish: what is made twice would show.
-    assert len(volumes) == len(epochs), how
+    # AWS knows a repeated CreateVolume by its client token; moto makes another.
+    assert len(spare) <= (1 if "answer_lost CreateVolume" in how else 0), how
     for snapshot in world.snapshots():
         assert tags(snapshot)["rehome:group"] == GROUP and tags(snapshot)["rehome:consistency"] == "clean", how
