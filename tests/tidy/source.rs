@@ -89,8 +89,8 @@ impl Source {
     /// The modules that only tests have: `#[cfg(test)] mod name;`.
     fn test_modules(&self) -> Vec<String> {
         let mut found = Vec::new();
-        for (at, _) in self.code.match_indices(TEST) {
-            let item = self.code[at + TEST.len()..].trim_start();
+        for (_, after) in test_marks(&self.code) {
+            let item = self.code[after..].trim_start();
             let declared = item
                 .strip_prefix("mod ")
                 .and_then(|rest| rest.split_once(';'));
@@ -104,7 +104,21 @@ impl Source {
     }
 }
 
-const TEST: &str = "#[cfg(test)]";
+/// Where each `#[cfg(test)]` or `#[cfg(all(test, …))]` begins and ends.
+fn test_marks(code: &str) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices("#[cfg(") {
+        let end = code[at..].find(']').map_or(code.len(), |end| at + end + 1);
+        let only_tests = ["#[cfg(test)", "#[cfg(all(test,"];
+        if only_tests
+            .iter()
+            .any(|start| code[at..end].starts_with(start))
+        {
+            found.push((at, end));
+        }
+    }
+    found
+}
 
 /// Where a view says something: its line numbers, from 1, and the line.
 pub fn lines_with<'a>(view: &'a str, word: &'a str) -> impl Iterator<Item = (usize, &'a str)> {
@@ -182,21 +196,18 @@ fn body_end(code: &str, from: usize) -> Option<usize> {
     None
 }
 
-/// Blanks each item under `#[cfg(test)]`.
+/// Blanks each item that only tests have.
 fn without_tests(code: &str) -> String {
     let mut shipped = code.to_owned();
-    let mut from = 0;
-    while let Some(at) = shipped[from..].find(TEST).map(|at| from + at) {
-        let after = at + TEST.len();
-        let end = body_end(&shipped, after)
+    for (at, after) in test_marks(code) {
+        let end = body_end(code, after)
             .or_else(|| {
-                shipped[after..]
+                code[after..]
                     .find(';')
                     .map(|semicolon| after + semicolon + 1)
             })
-            .unwrap_or(shipped.len());
+            .unwrap_or(code.len());
         shipped = blank(&shipped, at, end);
-        from = end;
     }
     shipped
 }
