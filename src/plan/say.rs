@@ -3,7 +3,10 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::step::{Action, Hold, Reason, Retired, Step, Wait};
+use jiff::Timestamp;
+
+use super::step::{Action, Activation, Hold, Reason, Retired, Step, Wait};
+use crate::ids::{InstanceId, VolumeId, VolumeName};
 use crate::world::{Consistency, Transition};
 
 impl Display for Step {
@@ -41,10 +44,7 @@ impl Display for Step {
                 consistency,
                 ..
             } => {
-                let how = match consistency {
-                    Consistency::Clean => "quiet",
-                    Consistency::Crash => "live",
-                };
+                let how = how(*consistency);
                 write!(f, "capture the {how} {volume} ({name}, epoch {epoch})")
             }
             Self::SnapshotLive { volumes, .. } => {
@@ -67,13 +67,7 @@ impl Display for Step {
             } => write!(f, "attach {volume} to {instance} as {device}"),
             Self::Activate {
                 holder, volumes, ..
-            } => {
-                write!(f, "begin the term of {holder} on")?;
-                for v in volumes {
-                    write!(f, " {} (epoch {})", v.name, v.epoch)?;
-                }
-                Ok(())
-            }
+            } => write!(f, "begin the term of {holder} on{}", Listed(volumes)),
             Self::Supersede { volume } => write!(f, "mark {volume} as superseded"),
             Self::DeleteVolume { volume, why } => write!(f, "delete {volume}: {why}"),
             Self::DeleteSnapshot { snapshot, why } => write!(f, "delete {snapshot}: {why}"),
@@ -84,6 +78,24 @@ impl Display for Step {
             } => write!(f, "move {allocation} to {instance}"),
             Self::Complete { action } => write!(f, "complete {action}"),
         }
+    }
+}
+
+fn how(consistency: Consistency) -> &'static str {
+    match consistency {
+        Consistency::Clean => "quiet",
+        Consistency::Crash => "live",
+    }
+}
+
+struct Listed<'a>(&'a [Activation]);
+
+impl Display for Listed<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for v in self.0 {
+            write!(f, " {} (epoch {})", v.name, v.epoch)?;
+        }
+        Ok(())
     }
 }
 
@@ -177,53 +189,21 @@ impl Display for Hold {
             ),
             Self::DataLoss {
                 volume,
-                newest_set: Some(at),
-                loses_seconds: Some(loses),
-            } => write!(
-                f,
-                "the newest data of {volume} is out of reach, and the newest complete set \
-                 ({at:.0}) would lose {loses} s, more than max_data_loss allows: bring the \
-                 volume or its zone back, or raise max_data_loss to accept the loss"
-            ),
-            Self::DataLoss {
-                volume,
-                newest_set: Some(at),
-                loses_seconds: None,
-            } => write!(
-                f,
-                "the newest data of {volume} is out of reach, and the newest complete set \
-                 ({at:.0}) is of an older lineage, so what it would lose is unknown: bring the \
-                 volume or its zone back, or copy that set's tags onto a snapshot you trust"
-            ),
-            Self::DataLoss {
-                volume,
-                newest_set: None,
-                ..
-            } => write!(
-                f,
-                "the newest data of {volume} is out of reach, and there is no complete set of \
-                 snapshots to fall back to: bring the volume or its zone back"
-            ),
+                newest_set,
+                loses_seconds,
+            } => data_loss(f, volume, *newest_set, *loses_seconds),
             Self::AdoptFirst {
                 volume,
                 instance,
                 device,
                 found,
-            } => write!(
-                f,
-                "{instance} already has {found} at {device}, where {volume} belongs: run \
-                 `rehome adopt` so that its data is kept, or detach it"
-            ),
+            } => adopt_first(f, volume, (instance, device), found),
             Self::DeviceTaken {
                 volume,
                 instance,
                 device,
                 found,
-            } => write!(
-                f,
-                "{volume} cannot be attached: {instance} has {found} at {device}; detach that \
-                 volume, or configure another device"
-            ),
+            } => device_taken(f, volume, (instance, device), found),
             Self::NoFirstVolume { volume } => write!(
                 f,
                 "{volume} has neither a volume nor a snapshot, and no size_gib to make a first \
@@ -251,36 +231,15 @@ impl Display for Hold {
                 instance,
                 needs,
                 has,
-            } => write!(
-                f,
-                "{instance} has {has} private address(es) for {needs} Elastic IPs: assign \
-                 secondary private addresses"
-            ),
+            } => private_addresses(f, instance, *needs, *has),
             Self::MountTaken { volume, by } => write!(
                 f,
                 "the mount point of {volume} is taken by {by}: unmount it, or configure another"
             ),
-            Self::WrongFilesystem {
-                volume,
-                found: Some(found),
-            } => write!(
-                f,
-                "{volume} has {found} on it, not the configured file system: correct \
-                 `filesystem`"
-            ),
-            Self::WrongFilesystem {
-                volume,
-                found: None,
-            } => write!(
-                f,
-                "{volume} should hold data, and no file system is found on it: it is never \
-                 formatted; look at it by hand"
-            ),
-            Self::WhichHook { transition, count } => write!(
-                f,
-                "the group has {count} {transition} hooks: put \"rehome\" into the name of the \
-                 one that is meant"
-            ),
+            Self::WrongFilesystem { volume, found } => {
+                wrong_filesystem(f, volume, found.as_deref())
+            }
+            Self::WhichHook { transition, count } => which_hook(f, *transition, *count),
             Self::BadVolume { volume } => write!(
                 f,
                 "{volume} carries the newest data and is not usable as it is: mend it, or wait \
@@ -288,4 +247,95 @@ impl Display for Hold {
             ),
         }
     }
+}
+
+fn data_loss(
+    f: &mut Formatter<'_>,
+    volume: &VolumeName,
+    newest_set: Option<Timestamp>,
+    loses_seconds: Option<i64>,
+) -> fmt::Result {
+    write!(f, "the newest data of {volume} is out of reach, and ")?;
+    match (newest_set, loses_seconds) {
+        (Some(at), Some(loses)) => write!(
+            f,
+            "the newest complete set ({at:.0}) would lose {loses} s, more than max_data_loss \
+             allows: bring the volume or its zone back, or raise max_data_loss to accept the loss"
+        ),
+        (Some(at), None) => write!(
+            f,
+            "the newest complete set ({at:.0}) is of an older lineage, so what it would lose is \
+             unknown: bring the volume or its zone back, or copy that set's tags onto a snapshot \
+             you trust"
+        ),
+        (None, _) => f.write_str(
+            "there is no complete set of snapshots to fall back to: bring the volume or its zone \
+             back",
+        ),
+    }
+}
+
+fn wrong_filesystem(
+    f: &mut Formatter<'_>,
+    volume: &VolumeName,
+    found: Option<&str>,
+) -> fmt::Result {
+    match found {
+        Some(found) => write!(
+            f,
+            "{volume} has {found} on it, not the configured file system: correct `filesystem`"
+        ),
+        None => write!(
+            f,
+            "{volume} should hold data, and no file system is found on it: it is never formatted; \
+             look at it by hand"
+        ),
+    }
+}
+
+fn adopt_first(
+    f: &mut Formatter<'_>,
+    volume: &VolumeName,
+    (instance, device): (&InstanceId, &str),
+    found: &VolumeId,
+) -> fmt::Result {
+    write!(
+        f,
+        "{instance} already has {found} at {device}, where {volume} belongs: run `rehome adopt` so \
+         that its data is kept, or detach it"
+    )
+}
+
+fn device_taken(
+    f: &mut Formatter<'_>,
+    volume: &VolumeName,
+    (instance, device): (&InstanceId, &str),
+    found: &VolumeId,
+) -> fmt::Result {
+    write!(
+        f,
+        "{volume} cannot be attached: {instance} has {found} at {device}; detach that volume, or \
+         configure another device"
+    )
+}
+
+fn private_addresses(
+    f: &mut Formatter<'_>,
+    instance: &InstanceId,
+    needs: usize,
+    has: usize,
+) -> fmt::Result {
+    write!(
+        f,
+        "{instance} has {has} private address(es) for {needs} Elastic IPs: assign secondary \
+         private addresses"
+    )
+}
+
+fn which_hook(f: &mut Formatter<'_>, transition: Transition, count: usize) -> fmt::Result {
+    write!(
+        f,
+        "the group has {count} {transition} hooks: put \"rehome\" into the name of the one that is \
+         meant"
+    )
 }

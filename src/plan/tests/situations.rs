@@ -66,6 +66,22 @@ fn the_heir_waits_for_its_predecessor_and_fences_only_when_it_is_overdue() {
 }
 
 #[test]
+fn a_holder_whose_heir_still_boots_keeps_everything_and_waits_for_it() {
+    let story = Story::replacement("b")
+        .member("i-old", InService, "a")
+        .member("i-new", Lifecycle::Pending, "b")
+        .instance("i-new", InstanceState::Pending, at(0))
+        .address_on("i-old")
+        .here("i-old", Some("vol-1"), Workload::Healthy);
+    expect(&story, &["… i-new is still booting"]);
+    let ready =
+        story
+            .member("i-new", PendingWait, "b")
+            .instance("i-new", InstanceState::Running, at(0));
+    expect(&ready, &["stop the workload and unmount"]);
+}
+
+#[test]
 fn a_predecessor_that_still_serves_is_granted_time_to_notice() {
     let overlap = Story::replacement("a")
         .member("i-old", InService, "a")
@@ -380,7 +396,12 @@ fn a_dark_zone_is_waited_for_until_the_capture_time_out() {
             ..
         })
     )));
-    assert_eq!(too_old.keep_open.len(), 1, "the heir's hook stays open");
+    let open: Vec<&str> = too_old
+        .keep_open
+        .iter()
+        .map(|a| a.instance.as_str())
+        .collect();
+    assert_eq!(open, ["i-new", "i-old"], "both hooks stay open");
 }
 
 #[test]
@@ -418,7 +439,13 @@ fn a_revived_old_holder_unmounts() {
         .marker(2)
         .address_on("i-new")
         .here("i-old", Some("vol-1"), Workload::Healthy);
-    expect(&story, &["stop the workload and unmount"]);
+    expect(
+        &story,
+        &[
+            "stop the workload and unmount",
+            "… Auto Scaling has not moved i-old on yet",
+        ],
+    );
 }
 
 #[test]
