@@ -1,5 +1,5 @@
 //! Groups through the wire: made, read, changed, emptied; and what is kept warm.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
 mod group;

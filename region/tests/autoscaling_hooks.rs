@@ -1,5 +1,5 @@
 //! What holds a member, for how long, and what happens when nobody answers.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
 mod group;

@@ -1,5 +1,5 @@
 //! How a group replaces its one member: after a failed check, a kill, a dark zone, by rebalancing.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
 mod group;
