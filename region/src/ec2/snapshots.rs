@@ -33,7 +33,7 @@ pub(crate) fn create(
     let id = take(region, caller, volume, description, tags, now)
         .ok_or_else(|| Kind::Volume.missing(volume))?;
     hide_for_a_moment(region, &id, now);
-    upload(region, &[id.clone()], now);
+    upload(region, std::slice::from_ref(&id), now);
     let mut xml = Xml::new();
     if let Some(snapshot) = region.model.snapshots.get(&id) {
         write(&mut xml, snapshot, now);
@@ -88,7 +88,7 @@ fn set_volumes(region: &Region, params: &Params, instance: &str) -> Result<Vec<S
         .map(|i| i.root_device.clone());
     let wanted = attachments::on(region, instance).filter(|v| {
         let is_root = v.attachment.as_ref().map(|a| &a.device) == root.as_ref();
-        !(is_root && without_root) && !excluded.contains(&v.id)
+        (!is_root || !without_root) && !excluded.contains(&v.id)
     });
     let volumes: Vec<String> = wanted.map(|v| v.id.clone()).collect();
     if volumes.is_empty() {

@@ -23,10 +23,10 @@ pub(crate) fn create(
 ) -> Result<Xml, ApiError> {
     let token = params.get("ClientToken").filter(|token| !token.is_empty());
     let fingerprint = params.fingerprint(&["ClientToken"]);
-    if let Some(token) = token {
-        if let Some(made) = region.tokens.replay(ACTION, token, &fingerprint)? {
-            return replayed(region, &made);
-        }
+    if let Some(token) = token
+        && let Some(made) = region.tokens.replay(ACTION, token, &fingerprint)?
+    {
+        return replayed(region, &made);
     }
     let spec = volume_spec::read(region, params, now)?;
     if region.model.dark_zones.contains(&spec.zone) {

@@ -8,20 +8,20 @@ use rehome_region::model::Volume;
 use rehome_region::record::Tags;
 use rehome_region::{Region, Request, Settings, What};
 
-pub struct World {
-    pub region: Region,
-    pub now: Timestamp,
+pub(crate) struct World {
+    pub(crate) region: Region,
+    pub(crate) now: Timestamp,
 }
 
 /// The code of an error and its HTTP status.
-pub type Answer = Result<String, (u16, String)>;
+pub(crate) type Answer = Result<String, (u16, String)>;
 
 impl World {
-    pub fn new() -> World {
+    pub(crate) fn new() -> World {
         World::with(Settings::default())
     }
 
-    pub fn with(settings: Settings) -> World {
+    pub(crate) fn with(settings: Settings) -> World {
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         World {
             region: Region::new(settings, now),
@@ -29,7 +29,7 @@ impl World {
         }
     }
 
-    pub fn wait(&mut self, seconds: f64) {
+    pub(crate) fn wait(&mut self, seconds: f64) {
         self.now = self
             .now
             .checked_add(Duration::from_secs_f64(seconds))
@@ -38,7 +38,7 @@ impl World {
     }
 
     /// Waits until this is so; an hour at most.
-    pub fn until(&mut self, what: &str, so: impl Fn(&Region) -> bool) {
+    pub(crate) fn until(&mut self, what: &str, so: impl Fn(&Region) -> bool) {
         for _ in 0..36_000 {
             if so(&self.region) {
                 return;
@@ -48,7 +48,7 @@ impl World {
         panic!("an hour went by without: {what}");
     }
 
-    pub fn call(&mut self, action: &str, parameters: &[(&str, &str)]) -> Answer {
+    pub(crate) fn call(&mut self, action: &str, parameters: &[(&str, &str)]) -> Answer {
         let response = self
             .region
             .handle("me", &request(action, parameters), self.now);
@@ -61,14 +61,19 @@ impl World {
     }
 
     /// Calls, and gives the text of one element of the answer.
-    pub fn get(&mut self, action: &str, parameters: &[(&str, &str)], element: &str) -> String {
+    pub(crate) fn get(
+        &mut self,
+        action: &str,
+        parameters: &[(&str, &str)],
+        element: &str,
+    ) -> String {
         let body = self
             .call(action, parameters)
             .unwrap_or_else(|e| panic!("{action}: {e:?}"));
         field(&body, element)
     }
 
-    pub fn refused(&mut self, action: &str, parameters: &[(&str, &str)]) -> String {
+    pub(crate) fn refused(&mut self, action: &str, parameters: &[(&str, &str)]) -> String {
         self.call(action, parameters)
             .err()
             .map(|(_, code)| code)
@@ -76,7 +81,7 @@ impl World {
     }
 
     /// An instance of the service `db` that is up.
-    pub fn machine(&mut self, zone: &str) -> String {
+    pub(crate) fn machine(&mut self, zone: &str) -> String {
         let id = self
             .region
             .run_instance(zone, Some("db"), Tags::new(), self.now);
@@ -92,7 +97,7 @@ impl World {
     }
 
     /// A volume with a file system that `machine` writes to.
-    pub fn database(&mut self, machine: &str, zone: &str) -> String {
+    pub(crate) fn database(&mut self, machine: &str, zone: &str) -> String {
         let volume = self.region.create_volume(zone, 10, Tags::new(), self.now);
         assert!(
             self.region
@@ -105,7 +110,7 @@ impl World {
         volume
     }
 
-    pub fn serve(&mut self, machine: &str, volume: &str) {
+    pub(crate) fn serve(&mut self, machine: &str, volume: &str) {
         self.region
             .guest_mount(machine, volume, "/data", self.now)
             .unwrap();
@@ -114,7 +119,7 @@ impl World {
             .unwrap();
     }
 
-    pub fn quiesce(&mut self, machine: &str) {
+    pub(crate) fn quiesce(&mut self, machine: &str) {
         self.region
             .guest_stop_unit(machine, "db.service", self.now)
             .unwrap();
@@ -123,18 +128,18 @@ impl World {
             .unwrap();
     }
 
-    pub fn volume(&self, id: &str) -> Volume {
+    pub(crate) fn volume(&self, id: &str) -> Volume {
         self.region.truth().volumes.get(id).unwrap().clone()
     }
 
-    pub fn attachment(&self, id: &str) -> String {
+    pub(crate) fn attachment(&self, id: &str) -> String {
         self.volume(id)
             .attachment
             .map(|a| a.state.as_str().to_owned())
             .unwrap_or_default()
     }
 
-    pub fn free(&mut self, volume: &str) {
+    pub(crate) fn free(&mut self, volume: &str) {
         self.until("the volume is free", |region| {
             region
                 .truth()
@@ -144,7 +149,7 @@ impl World {
         });
     }
 
-    pub fn completed(&mut self, snapshot: &str) {
+    pub(crate) fn completed(&mut self, snapshot: &str) {
         self.until("the snapshot is completed", |region| {
             region
                 .truth()
@@ -154,7 +159,7 @@ impl World {
         });
     }
 
-    pub fn attached(&mut self, volume: &str) {
+    pub(crate) fn attached(&mut self, volume: &str) {
         self.until("the volume is attached", |region| {
             let attachment = region
                 .truth()
@@ -165,7 +170,7 @@ impl World {
         });
     }
 
-    pub fn count(&self, so: impl Fn(&What) -> bool) -> usize {
+    pub(crate) fn count(&self, so: impl Fn(&What) -> bool) -> usize {
         self.region
             .record()
             .entries()
@@ -175,7 +180,7 @@ impl World {
     }
 }
 
-pub fn request(action: &str, parameters: &[(&str, &str)]) -> Request {
+pub(crate) fn request(action: &str, parameters: &[(&str, &str)]) -> Request {
     let mut body = format!("Action={action}&Version=2016-11-15");
     for (name, value) in parameters {
         body.push_str(&format!("&{name}={value}"));
@@ -190,7 +195,7 @@ pub fn request(action: &str, parameters: &[(&str, &str)]) -> Request {
 }
 
 /// The text of the first element of this name.
-pub fn field(body: &str, element: &str) -> String {
+pub(crate) fn field(body: &str, element: &str) -> String {
     let open = format!("<{element}>");
     let rest = body
         .split_once(&open)
@@ -201,6 +206,6 @@ pub fn field(body: &str, element: &str) -> String {
         .unwrap_or_default()
 }
 
-pub fn items(body: &str, element: &str) -> usize {
+pub(crate) fn items(body: &str, element: &str) -> usize {
     body.matches(&format!("<{element}>")).count()
 }
