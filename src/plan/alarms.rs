@@ -2,16 +2,13 @@
 
 use super::scene::{SaturatingTime, Scene};
 use super::step::{Plan, Reason, Step};
-use crate::spec::Kind;
 use crate::world::{Lifecycle, World};
 
 /// An alarm that has rung long enough, as CloudWatch itself says, makes Auto
 /// Scaling replace the member. It must have begun after this member came: an
 /// alarm left over from its predecessor says nothing about it.
 pub(super) fn heed(scene: &Scene<'_>, world: &World, plan: &mut Plan) {
-    let (Kind::Asg, Some(holder), Some(alarms)) =
-        (&scene.spec.kind, scene.holder, world.alarms.known())
-    else {
+    let (Some(holder), Some(alarms)) = (scene.holder, world.alarms.known()) else {
         return;
     };
     let Some(instance) = holder.instance else {

@@ -8,9 +8,9 @@ use super::Seat;
 use super::demand;
 use super::holder::{Who, holder};
 use super::lineage::Lineage;
-use super::step::{Plan, Reason};
+use super::step::{Hold, Plan, Reason};
 use crate::ids::{InstanceId, SnapshotId, VolumeId, VolumeName};
-use crate::spec::{GroupSpec, VolumeSpec};
+use crate::spec::{GroupSpec, Kind, VolumeSpec};
 use crate::world::{
     Group, Here, Instance, InstanceState, Lifecycle, Member, Snapshot, Volume, World,
 };
@@ -77,6 +77,10 @@ impl<'a> Scene<'a> {
     ) -> Option<Self> {
         static NO_VOLUMES: BTreeMap<VolumeId, Volume> = BTreeMap::new();
         static NO_SNAPSHOTS: BTreeMap<SnapshotId, Snapshot> = BTreeMap::new();
+        if spec.kind != Kind::Asg {
+            plan.hold(Hold::PairNotServed);
+            return None;
+        }
         let group = demand(&world.group, "group", plan);
         let instances = demand(&world.instances, "instances", plan);
         let (volumes, snapshots) = if spec.volumes.is_empty() {

@@ -298,6 +298,8 @@ pub enum Hold {
         desired: u32,
         candidates: usize,
     },
+    /// A pair may be configured and looked at, but is not moved by this version.
+    PairNotServed,
     /// The newest data is out of reach and the newest set is too old.
     DataLoss {
         volume: VolumeName,
