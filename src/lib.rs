@@ -1,6 +1,7 @@
-#![forbid(unsafe_code)]
 //! Keeps a stateful single EC2 instance alive across failures: its EBS volumes
 //! and its Elastic IP move to the replacement.
+
+#![forbid(unsafe_code)]
 
 pub mod aws;
 pub mod cli;
