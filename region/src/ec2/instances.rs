@@ -293,22 +293,21 @@ fn begin_incident(region: &mut Region, id: &str, cause: &str, now: Timestamp) {
 
 /// The guest goes down: at once, or after stopping what runs on it.
 fn shut_down(region: &mut Region, id: &str, order: u64, cut: bool, now: Timestamp) {
-    let up = region
-        .model
-        .instances
-        .get(id)
-        .is_some_and(|i| i.guest.power == Power::Up);
-    if up && !cut {
-        plan_for(
-            region,
-            id,
-            Delay::UnitStop,
-            Due::GuestHalts {
-                instance: id.to_owned(),
-                order,
-            },
-            now,
-        );
+    let Some(instance) = region.model.instances.get(id) else {
+        return;
+    };
+    let up = instance.guest.power == Power::Up;
+    let busy = instance.guest.units.values().any(|running| *running);
+    let halts = Due::GuestHalts {
+        instance: id.to_owned(),
+        order,
+    };
+    if up && !cut && busy {
+        plan_for(region, id, Delay::UnitStop, halts, now);
+    } else if up && !cut {
+        // Nothing is left to stop. How long the units took when they were stopped
+        // stays on the instance: that is what the critical path asks for.
+        region.plan(Delay::UnitStop, halts, now);
     } else if !dark(region, id) {
         guest::power_off(region, id, Power::Off, now);
     }
