@@ -255,3 +255,24 @@ fn the_same_seed_gives_the_same_history() {
     assert_eq!(history(7), history(7));
     assert_ne!(history(7), history(8));
 }
+
+#[test]
+fn a_group_that_may_not_check_or_rebalance_does_neither() {
+    let mut world = World::new();
+    let old = serving(&mut world, plain("db"));
+    let parameters = [
+        ("AutoScalingGroupName", "db"),
+        ("ScalingProcesses.member.1", "HealthCheck"),
+        ("ScalingProcesses.member.2", "AZRebalance"),
+    ];
+    ask(&mut world, "SuspendProcesses", &parameters).unwrap();
+    world.region.rebalance("db", world.now);
+    world.region.kill_instance(&old, world.now);
+    world.wait(600.0);
+    assert_eq!(
+        members(&world.region, "db"),
+        [(old.clone(), "InService".to_owned())]
+    );
+    ask(&mut world, "ResumeProcesses", &parameters).unwrap();
+    reaches(&mut world, "db", "InService", &old);
+}

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::model::{ActivityStatus, Hook, Lifecycle, LifecycleAction, Member, Transition, Verdict};
-use super::{GroupDue, activities, hooks, invalid, launches, member, member_mut, members, named_group, need};
+use super::{
+    GroupDue, activities, hooks, invalid, launches, member, member_mut, members, named_group, need,
+};
 use crate::engine::Due;
 use crate::wire::error::ApiError;
 use crate::wire::query::Params;
@@ -333,8 +335,7 @@ fn find(region: &mut Region, params: &Params) -> Result<(String, String, String)
             "Either LifecycleActionToken or InstanceId must be specified",
         ));
     }
-    let meant =
-        |member: &&Member| instance.is_none_or(|instance| member.instance == instance);
+    let meant = |member: &&Member| instance.is_none_or(|instance| member.instance == instance);
     for member in group.members.values().filter(meant) {
         let meant = |action: &&LifecycleAction| {
             action.hook == hook && token.is_none_or(|token| action.token == token)

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::model::{Activity, ActivityStatus, Group};
+use super::no_such_group;
 use super::pages::page;
-use super::{no_such_group, zones};
+use crate::ec2::zones::subnet_of;
 use crate::wire::error::ApiError;
 use crate::wire::query::Params;
 use crate::wire::xml::{Xml, timestamp};
@@ -96,9 +97,9 @@ pub(crate) fn fail(
     }
 }
 
-pub(crate) fn details(group: &Group, activity: &Activity) -> serde_json::Value {
+pub(crate) fn details(activity: &Activity) -> serde_json::Value {
     match &activity.zone {
-        Some(zone) => json!({ "Subnet ID": zones::subnet(group, zone), "Availability Zone": zone }),
+        Some(zone) => json!({ "Subnet ID": subnet_of(zone), "Availability Zone": zone }),
         None => json!({}),
     }
 }
@@ -114,7 +115,7 @@ pub(crate) fn write(xml: &mut Xml, group: &Group, activity: &Activity) {
     xml.leaf("StatusCode", activity.status.as_str());
     xml.maybe("StatusMessage", activity.message.as_deref());
     xml.leaf("Progress", activity.progress);
-    xml.leaf("Details", details(group, activity));
+    xml.leaf("Details", details(activity));
 }
 
 pub(crate) fn find<'a>(group: &'a Group, id: &str) -> Option<&'a Activity> {
@@ -182,7 +183,7 @@ pub(crate) fn tell(
         "Description": activity.description,
         "AutoScalingGroupName": group.name,
         "ActivityId": activity.id,
-        "Details": details(group, activity),
+        "Details": details(activity),
         "RequestId": request,
         "StatusMessage": activity.message.as_deref().unwrap_or_default(),
         "StartTime": timestamp(activity.started),

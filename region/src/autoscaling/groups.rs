@@ -320,6 +320,7 @@ pub(crate) fn resume(
     for instance in unhealthy {
         super::health::react(region, &name, &instance, text, now);
     }
+    super::health::look_again(region, &name, now);
     members::settle_soon(region, &name, now);
     Ok(Xml::new())
 }

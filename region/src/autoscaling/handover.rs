@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::model::{Handover, Lifecycle, Member};
 use super::members::settle_soon;
+use super::model::{Handover, Lifecycle, Member};
 use crate::{Region, critical_path};
 
 impl Region {
@@ -18,10 +18,15 @@ impl Region {
     }
 
     /// Auto Scaling wants a member elsewhere: a second one is launched, and the
-    /// oldest one in service is terminated when the new one is in service.
+    /// oldest one in service is terminated when the new one is in service. Nothing
+    /// happens while the group's `AZRebalance` process is suspended.
     pub fn rebalance(&mut self, group: &str, now: Timestamp) {
         self.advance(now);
         let now = self.now;
+        let known = self.model.groups.get(group);
+        if known.is_none_or(|known| known.suspended.contains("AZRebalance")) {
+            return;
+        }
         let text = "an instance was launched to rebalance the group between Availability Zones.";
         hand_over(self, group, None, text, now);
     }

@@ -5,8 +5,7 @@ use jiff::Timestamp;
 use super::members::Hooked;
 use super::model::{Lifecycle, Member};
 use super::{
-    GroupDue, InstanceChange, flag, handover, group_of, invalid, member, member_mut, members,
-    need,
+    GroupDue, InstanceChange, flag, group_of, handover, invalid, member, member_mut, members, need,
 };
 use crate::engine::Due;
 use crate::latency::Delay;
@@ -40,23 +39,12 @@ pub(crate) fn instance_changed(
             members::arrive(region, group, instance, Lifecycle::WarmedStopped, now);
         }
         InstanceChange::State(state) if state >= InstanceState::Stopping && watched(lifecycle) => {
-            let due = GroupDue::Look {
-                group: group.to_owned(),
-                instance: instance.to_owned(),
-            };
-            region.plan(Delay::GroupNotices, Due::Group(due), now);
+            plan_look(region, group, instance, now);
         }
         InstanceChange::Impaired(true) => plan_doubt(region, group, instance, now),
         InstanceChange::SpotNotice if rebalances_capacity(region, group) => {
             let text = "an instance was taken out of service in response to an EC2 Spot interruption notice.";
-            members::terminate(
-                region,
-                group,
-                instance,
-                text,
-                Hooked::Yes,
-                now,
-            );
+            members::terminate(region, group, instance, text, Hooked::Yes, now);
         }
         _ => {}
     }
@@ -138,6 +126,32 @@ pub(crate) fn zone_changed(region: &mut Region, zone: &str, dark: bool, now: Tim
     }
 }
 
+/// A group can be told not to look after its members' health.
+fn checks(region: &Region, group: &str) -> bool {
+    let group = region.model.groups.get(group);
+    group.is_some_and(|group| !group.suspended.contains("HealthCheck"))
+}
+
+/// Health checks begin again: every member is looked at, as if something had changed.
+pub(crate) fn look_again(region: &mut Region, group: &str, now: Timestamp) {
+    let Some(known) = region.model.groups.get(group) else {
+        return;
+    };
+    let members: Vec<String> = known.members.keys().cloned().collect();
+    for instance in members {
+        plan_doubt(region, group, &instance, now);
+        plan_look(region, group, &instance, now);
+    }
+}
+
+fn plan_look(region: &mut Region, group: &str, instance: &str, now: Timestamp) {
+    let due = GroupDue::Look {
+        group: group.to_owned(),
+        instance: instance.to_owned(),
+    };
+    region.plan(Delay::GroupNotices, Due::Group(due), now);
+}
+
 /// Minutes after status checks began to fail: do they still?
 pub(crate) fn doubt(region: &mut Region, group: &str, instance: &str, now: Timestamp) {
     let Some(member) = member(region, group, instance) else {
@@ -149,7 +163,7 @@ pub(crate) fn doubt(region: &mut Region, group: &str, instance: &str, now: Times
         .instances
         .get(instance)
         .is_some_and(|machine| machine.impaired);
-    if !dark && !impaired {
+    if !checks(region, group) || (!dark && !impaired) {
         return;
     }
     // What has not reached service is not health-checked, but a launch that
@@ -179,14 +193,7 @@ fn give_up_launch(region: &mut Region, group: &str, instance: &str, now: Timesta
     }
     unhealthy(region, group, instance, "EC2", now);
     let text = "an instance was taken out of service because it failed to launch.";
-    members::terminate(
-        region,
-        group,
-        instance,
-        text,
-        Hooked::Yes,
-        now,
-    );
+    members::terminate(region, group, instance, text, Hooked::Yes, now);
 }
 
 fn in_grace(region: &Region, group: &str, instance: &str, now: Timestamp) -> bool {
@@ -215,7 +222,7 @@ pub(crate) fn look(region: &mut Region, group: &str, instance: &str, now: Timest
         Lifecycle::WarmedStopped => state.lives(),
         _ => matches!(state, InstanceState::Pending | InstanceState::Running),
     };
-    if expected || !watched(lifecycle) {
+    if expected || !watched(lifecycle) || !checks(region, group) {
         return;
     }
     unhealthy(region, group, instance, "EC2", now);

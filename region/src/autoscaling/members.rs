@@ -102,14 +102,7 @@ fn scale_in(region: &mut Region, name: &str, surplus: u64, now: Timestamp) {
         if let Some(member) = member_mut(region, name, &victim) {
             member.pooled = reuse;
         }
-        terminate(
-            region,
-            name,
-            &victim,
-            &text,
-            Hooked::Yes,
-            now,
-        );
+        terminate(region, name, &victim, &text, Hooked::Yes, now);
     }
 }
 
@@ -316,14 +309,7 @@ fn in_service(region: &mut Region, name: &str, instance: &str, now: Timestamp) {
         .find(|handover| handover.old != instance)
         .cloned();
     if let Some(handover) = relieved.filter(|_| serving > group.desired) {
-        terminate(
-            region,
-            name,
-            &handover.old,
-            &handover.why,
-            Hooked::Yes,
-            now,
-        );
+        terminate(region, name, &handover.old, &handover.why, Hooked::Yes, now);
     }
     settle_soon(region, name, now);
 }

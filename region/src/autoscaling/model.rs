@@ -16,7 +16,7 @@ pub struct Group {
     pub max: u64,
     pub desired: u64,
     pub zones: Vec<String>,
-    /// `VPCZoneIdentifier` as it was given; the first subnet is that of the first zone.
+    /// `VPCZoneIdentifier` as it was given.
     pub subnets: Option<String>,
     /// Where the next launch goes, whatever the balance says.
     pub next_zone: Option<String>,

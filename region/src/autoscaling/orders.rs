@@ -41,14 +41,7 @@ pub(crate) fn terminate(
     } else {
         "instance was taken out of service in response to a user request."
     };
-    members::terminate(
-        region,
-        &group,
-        instance,
-        text,
-        Hooked::Yes,
-        now,
-    );
+    members::terminate(region, &group, instance, text, Hooked::Yes, now);
     Ok(activity_of(region, &group, instance))
 }
 

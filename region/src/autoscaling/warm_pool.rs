@@ -45,14 +45,7 @@ pub(crate) fn settle(region: &mut Region, name: &str, now: Timestamp) {
         .saturating_sub(usize::try_from(wanted).unwrap_or(usize::MAX));
     let text = "an instance was taken out of the warm pool in response to a user request.";
     for instance in staying.iter().take(surplus) {
-        members::terminate(
-            region,
-            name,
-            instance,
-            text,
-            Hooked::Yes,
-            now,
-        );
+        members::terminate(region, name, instance, text, Hooked::Yes, now);
     }
     for _ in staying.len() as u64..wanted {
         if !launch(region, name, now) {
@@ -250,14 +243,7 @@ pub(crate) fn delete(
     let hooked = if force { Hooked::No } else { Hooked::Yes };
     let text = "an instance was taken out of the warm pool in response to its deletion.";
     for instance in pooled {
-        members::terminate(
-            region,
-            &name,
-            &instance,
-            text,
-            hooked,
-            now,
-        );
+        members::terminate(region, &name, &instance, text, hooked, now);
     }
     members::settle_soon(region, &name, now);
     Ok(Xml::new())

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::model::Group;
+use crate::ec2::zones::subnet_of;
 
 /// Balance first; among equals a zone that the newest launch did not go to, so
 /// that a group of one moves when it is replaced. A zone where launches fail is
@@ -63,33 +64,16 @@ pub(crate) fn fullest(group: &Group) -> Option<&str> {
         .find(|zone| population.get(zone) == Some(most))
 }
 
-/// The zones of a list of subnets. The region has no subnets of its own: an id
-/// that ends in a zone's name is in that zone, any other is in the zone of its
-/// place in the list.
+/// The zones of a list of subnets. A subnet that the region does not have is in
+/// the zone of its place in the list.
 pub(crate) fn of_subnets(identifier: &str, zones: &[String]) -> Vec<String> {
     let mut found = Vec::new();
     for (place, subnet) in identifier.split(',').map(str::trim).enumerate() {
-        let named = zones.iter().find(|zone| subnet.ends_with(zone.as_str()));
-        let zone = named.or_else(|| zones.get(place % zones.len().max(1)));
+        let known = zones.iter().find(|zone| subnet_of(zone) == subnet);
+        let zone = known.or_else(|| zones.get(place % zones.len().max(1)));
         found.extend(zone.filter(|zone| !found.contains(*zone)).cloned());
     }
     found
-}
-
-/// The id of the group's subnet in a zone.
-pub(crate) fn subnet(group: &Group, zone: &str) -> String {
-    let given = group
-        .subnets
-        .iter()
-        .flat_map(|subnets| subnets.split(','))
-        .map(str::trim);
-    let place = group.zones.iter().position(|known| known == zone);
-    match given.clone().find(|subnet| subnet.ends_with(zone)) {
-        Some(named) => named.to_owned(),
-        None => place
-            .and_then(|place| given.clone().nth(place))
-            .map_or_else(|| format!("subnet-{zone}"), str::to_owned),
-    }
 }
 
 #[cfg(test)]
@@ -156,7 +140,7 @@ mod tests {
     #[test]
     fn subnets_stand_for_zones() {
         let zones = ["us-east-1a", "us-east-1b"].map(str::to_owned);
-        assert_eq!(of_subnets("subnet-us-east-1b", &zones), ["us-east-1b"]);
+        assert_eq!(of_subnets(&subnet_of("us-east-1b"), &zones), ["us-east-1b"]);
         assert_eq!(
             of_subnets("subnet-01, subnet-02", &zones),
             ["us-east-1a", "us-east-1b"]

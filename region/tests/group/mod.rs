@@ -1,5 +1,11 @@
 //! A group and those who ask it things.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use rehome_region::record::{Closed, What};
 use rehome_region::{GroupSetup, HookSetup, Region, Request};
