@@ -181,6 +181,7 @@ impl<H: Host> Runner<H> {
                 Turned::Waits(plan) => {
                     idle_looks = 0;
                     tokio::select! {
+                        biased; // else which comes first is drawn, and no drill repeats
                         () = self.pause(spec, &mut memory, &plan, None) => {}
                         () = wake.notified() => memory.focus = Focus::ALL,
                     }
@@ -472,6 +473,7 @@ impl<H: Host> Runner<H> {
                 rest
             };
             tokio::select! {
+                biased;
                 () = self.sleep(nap) => {}
                 () = wake.notified() => return Some(Focus::ALL),
             }
