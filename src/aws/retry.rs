@@ -23,7 +23,7 @@ impl Policy {
     fn tries(self) -> u32 {
         match self {
             Self::Repeat => 6,
-            Self::Brief => 2,
+            Self::Brief => 3,
             Self::Once => 1,
         }
     }
@@ -144,8 +144,8 @@ mod tests {
     #[test]
     fn silence_is_asked_less_often_than_a_no() {
         assert_eq!(pauses(Policy::Repeat, Meaning::NoAnswer).len(), 2);
-        assert_eq!(pauses(Policy::Brief, Meaning::Unavailable).len(), 1);
-        assert_eq!(pauses(Policy::Brief, Meaning::NoAnswer).len(), 0);
+        assert_eq!(pauses(Policy::Brief, Meaning::Unavailable).len(), 2);
+        assert_eq!(pauses(Policy::Brief, Meaning::NoAnswer).len(), 1);
         assert_eq!(pauses(Policy::Once, Meaning::Throttled).len(), 0);
     }
 

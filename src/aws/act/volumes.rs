@@ -12,7 +12,7 @@ use super::Outcome;
 use crate::ids::{GroupName, Incident, InstanceId, VolumeId};
 use crate::plan::step::Retired;
 use crate::tags;
-use crate::world::{AttachmentState, Shape, Standing, Volume};
+use crate::world::{Attachment, AttachmentState, Shape, Standing, Volume};
 
 /// A token may be burned by a volume that failed or was deleted; more burned
 /// ones than this have another cause.
@@ -170,12 +170,17 @@ impl Aws {
             Err(error) => error,
         };
         match error.meaning {
-            // Perhaps by our own first call, whose answer was lost.
-            Meaning::InUse => match self.volume_now(volume).await? {
-                Some(now) if is_coming_to(&now, instance) => Ok(Outcome::Done),
-                Some(now) => Outcome::overtaken(whereabouts(&now)),
-                None => Outcome::overtaken(format!("there is no volume {volume} any more")),
-            },
+            // Perhaps by our own call, whose answer was lost.
+            Meaning::InUse | Meaning::NoAnswer | Meaning::Unavailable => {
+                match self.volume_now(volume).await? {
+                    Some(now) if is_coming_to(&now, instance) => Ok(Outcome::Done),
+                    Some(now) if error.meaning == Meaning::InUse => {
+                        Outcome::overtaken(whereabouts(&now))
+                    }
+                    Some(_) => Err(error),
+                    None => Outcome::overtaken(format!("there is no volume {volume} any more")),
+                }
+            }
             // Not available yet, or the instance is not up yet or no longer.
             Meaning::IncorrectState | Meaning::NotFound => Ok(Outcome::Overtaken(error.message)),
             _ => Err(error),
@@ -216,7 +221,11 @@ impl Aws {
         };
         if !matches!(
             error.meaning,
-            Meaning::IncorrectState | Meaning::NotFound | Meaning::Validation
+            Meaning::IncorrectState
+                | Meaning::NotFound
+                | Meaning::Validation
+                | Meaning::NoAnswer
+                | Meaning::Unavailable
         ) {
             return Err(error);
         }
@@ -225,7 +234,7 @@ impl Aws {
             Some(now) if now.attachments.is_empty() => Ok(Outcome::Done),
             Some(now) => match now.attachments.iter().find(|at| at.instance == *instance) {
                 None => Outcome::overtaken(whereabouts(&now)),
-                Some(at) if at.state == AttachmentState::Detaching => Ok(Outcome::Done),
+                Some(at) if is_going(at) => Ok(Outcome::Done),
                 Some(_) => Err(error),
             },
         }
@@ -319,6 +328,10 @@ fn is_coming_to(volume: &Volume, instance: &InstanceId) -> bool {
                 AttachmentState::Attaching | AttachmentState::Attached
             )
     })
+}
+
+fn is_going(at: &Attachment) -> bool {
+    matches!(at.state, AttachmentState::Detaching | AttachmentState::Busy)
 }
 
 fn whereabouts(volume: &Volume) -> String {
