@@ -187,6 +187,10 @@ impl Display for Hold {
                 "the group wants {desired} instance(s) and {candidates} could be the holder: \
                  nothing is changed; set its desired capacity to 1"
             ),
+            Self::PairNotServed => f.write_str(
+                "pairs of a primary and a standby are not moved by this version: nothing is \
+                 changed; use an Auto Scaling group of one",
+            ),
             Self::DataLoss {
                 volume,
                 newest_set,

@@ -315,17 +315,20 @@ fn older_set<'a>(
     name: &VolumeName,
     plan: &mut Plan,
 ) -> Option<Set<'a>> {
-    let all = sets(&scene.lineages);
-    let newest = all.into_iter().find(Set::is_complete);
-    let set_started = newest.as_ref().map(|s| s.started);
-    let loses = newest.as_ref().and_then(|set| {
-        // What an older lineage lost is not known: its last set may be young
-        // and its data old.
-        if !set.is_newest_lineage && !heeds_no_lineage() {
-            return None;
-        }
-        Some(last_write(scene, heir).duration_since(set.started))
-    });
+    let complete: Vec<Set<'a>> = sets(&scene.lineages)
+        .into_iter()
+        .filter(Set::is_complete)
+        .collect();
+    let set_started = complete.first().map(|s| s.started);
+    // What an older lineage lost is not known: its last set may be young and
+    // its data old. So only the newest lineage is taken without a person.
+    let newest = complete
+        .into_iter()
+        .find(|s| s.is_newest_lineage || heeds_no_lineage());
+    let set_started = newest.as_ref().map_or(set_started, |s| Some(s.started));
+    let loses = newest
+        .as_ref()
+        .map(|set| last_write(scene, heir).duration_since(set.started));
     let allowed = loses.is_some_and(|l| l <= scene.spec.policy.max_data_loss || heeds_no_loss());
     if allowed {
         return newest;

@@ -405,6 +405,39 @@ fn a_dark_zone_is_waited_for_until_the_capture_time_out() {
 }
 
 #[test]
+fn a_copy_of_a_volume_that_never_was_active_counts_for_nothing() {
+    // Somebody's backup copied the tags of epoch 2, which never began.
+    let story = dark()
+        .snapshot("snap-live", "vol-1", 1, Completed, at(-600), Some("live/1"))
+        .snapshot("snap-copy", "vol-9", 2, Completed, at(-30), None)
+        .at(1800);
+    assert!(words(&story).contains(&"restore data (epoch 3) from snap-live in b".to_owned()));
+}
+
+#[test]
+fn an_older_lineage_is_never_used_without_a_person() {
+    // Epoch 2 was active, and all that is left is of epoch 1, however young.
+    let plan = Story::new()
+        .member("i-3", PendingWait, "a")
+        .instance("i-3", InstanceState::Running, at(0))
+        .snapshot("snap-late", "vol-1", 1, Completed, at(-5), Some("live/1"))
+        .marker(2)
+        .address_on("i-3")
+        .here("i-3", None, Workload::Stopped)
+        .at(2000)
+        .plan();
+    assert_eq!(plan.steps, []);
+    assert!(matches!(
+        plan.waits[0].reason,
+        Reason::Hold(Hold::DataLoss {
+            newest_set: Some(_),
+            loses_seconds: None,
+            ..
+        })
+    ));
+}
+
+#[test]
 fn a_late_snapshot_of_an_older_lineage_never_wins() {
     // Epoch 2 took over; then the old zone came back and delivered this.
     let story = Story::new()
