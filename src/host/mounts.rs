@@ -253,6 +253,10 @@ pub(super) async fn grow(disk: &EbsDisk, point: &Path, filesystem: Filesystem) {
 }
 
 /// System calls that wait for a disk must not keep the heartbeats waiting.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the real machine has a real clock; no drill comes here"
+)]
 async fn blocking<T: Send + 'static>(
     what: &str,
     call: impl FnOnce() -> T + Send + 'static,

@@ -168,12 +168,20 @@ fn groups(config: Config, name: Option<&str>) -> Result<Vec<GroupSpec>, Failure>
     Ok(groups)
 }
 
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the one clock that is handed down"
+)]
 fn clock() -> Clock {
     Clock::new(Timestamp::now)
 }
 
 /// What it did, and how many seconds it took.
 #[cfg(feature = "drill")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a benchmark measures this machine"
+)]
 fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
     let start = std::time::Instant::now();
     let done = work();
