@@ -7,9 +7,11 @@
 
 mod addresses;
 mod alarms;
+mod fallback;
 mod holder;
 mod lifecycle;
 mod lineage;
+mod make;
 #[cfg(feature = "mutants")]
 pub mod mutant;
 mod release;
@@ -17,6 +19,7 @@ mod retire;
 mod say;
 mod scene;
 pub mod step;
+mod terms;
 mod volumes;
 mod workload;
 

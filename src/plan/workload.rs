@@ -3,7 +3,8 @@
 
 use super::scene::Scene;
 use super::step::{Hold, Plan, Reason, Step};
-use super::volumes::{Placed, is_blank};
+use super::terms::is_blank;
+use super::volumes::Placed;
 use crate::spec::VolumeSpec;
 use crate::world::{Here, Mounted, Volume, Workload};
 

@@ -1,0 +1,125 @@
+//! What is used when the newest data is out of reach, if anything may be.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::lineage::{Set, sets};
+use super::make::{Next, blank, restored};
+use super::scene::{Heir, Scene};
+use super::step::{Hold, Plan};
+use crate::ids::VolumeName;
+use crate::world::{InstanceState, Lifecycle};
+
+/// The newest complete set, if what it loses is within what a person allowed.
+pub(super) fn older_set<'a>(
+    scene: &Scene<'a>,
+    heir: Heir<'a>,
+    name: &VolumeName,
+    plan: &mut Plan,
+) -> Option<Set<'a>> {
+    let complete: Vec<Set<'a>> = sets(&scene.lineages)
+        .into_iter()
+        .filter(Set::is_complete)
+        .collect();
+    let set_started = complete.first().map(|s| s.started);
+    // What an older lineage lost is not known: its last set may be young and
+    // its data old. So only the newest lineage is taken without a person.
+    let newest = complete
+        .into_iter()
+        .find(|s| s.is_newest_lineage || heeds_no_lineage());
+    let set_started = newest.as_ref().map_or(set_started, |s| Some(s.started));
+    let loses = newest
+        .as_ref()
+        .map(|set| last_write(scene, heir).duration_since(set.started));
+    let allowed = loses.is_some_and(|l| l <= scene.spec.policy.max_data_loss || heeds_no_loss());
+    if allowed {
+        return newest;
+    }
+    plan.hold(Hold::DataLoss {
+        volume: name.clone(),
+        newest_set: set_started,
+        loses_seconds: loses.map(|l| l.as_secs()),
+    });
+    None
+}
+
+#[cfg(feature = "mutants")]
+fn heeds_no_lineage() -> bool {
+    super::mutant::is(super::mutant::Mutant::NewestByStartTime) || heeds_no_loss()
+}
+
+#[cfg(not(feature = "mutants"))]
+const fn heeds_no_lineage() -> bool {
+    false
+}
+
+#[cfg(feature = "mutants")]
+fn heeds_no_loss() -> bool {
+    super::mutant::is(super::mutant::Mutant::IgnoreDataLoss)
+}
+
+#[cfg(not(feature = "mutants"))]
+const fn heeds_no_loss() -> bool {
+    false
+}
+
+/// Until when the lost data may have been written: until the heir was launched,
+/// if it never served and no predecessor runs on; else until now.
+fn last_write(scene: &Scene<'_>, heir: Heir<'_>) -> Timestamp {
+    let still_runs = scene
+        .lineages
+        .values()
+        .filter_map(|l| l.current)
+        .flat_map(|v| &v.attachments)
+        .filter(|a| a.instance != *heir.id)
+        .any(|a| {
+            scene
+                .instances
+                .get(&a.instance)
+                .is_some_and(|i| i.state == InstanceState::Running)
+                && scene
+                    .group
+                    .members
+                    .get(&a.instance)
+                    .is_some_and(|m| !m.lifecycle.is_leaving())
+        });
+    match heir.instance {
+        Some(instance) if !still_runs && heir.member.lifecycle != Lifecycle::InService => {
+            instance.launched
+        }
+        _ => scene.now,
+    }
+}
+
+/// All volumes of one set, or none: half of an older state is no state.
+pub(super) fn restore_set<'a>(
+    scene: &Scene<'a>,
+    heir: Heir<'a>,
+    set: &Set<'a>,
+    plan: &mut Plan,
+) -> BTreeMap<&'a VolumeName, Next<'a>> {
+    let mut wanted = BTreeMap::new();
+    for (spec, lineage) in scene.volumes_in_order() {
+        let next = match set.snapshots.get(&spec.name) {
+            Some(snapshot) => {
+                #[cfg(feature = "mutants")]
+                let snapshot = &super::mutant::mixed(lineage, snapshot);
+                let model = lineage.current;
+                restored(
+                    scene,
+                    heir,
+                    spec,
+                    lineage,
+                    &snapshot.id,
+                    model.map_or(&snapshot.shape, |v| &v.shape),
+                    model.map_or(&snapshot.tags, |v| &v.tags),
+                )
+            }
+            // It joined the group later and never had data.
+            None => blank(scene, heir, spec, lineage, plan),
+        };
+        wanted.insert(&spec.name, next);
+    }
+    wanted
+}

@@ -1,0 +1,143 @@
+//! How one volume is made for the holder: restored, or blank for a group that
+//! never had data.
+
+use std::collections::BTreeMap;
+
+use super::lineage::Lineage;
+use super::scene::{Heir, Keeper, Scene};
+use super::step::{Hold, Plan, Reason, Step};
+use crate::ids::{SnapshotId, VolumeId};
+use crate::spec::VolumeSpec;
+use crate::world::{Shape, Standing, Volume, VolumeState};
+
+/// What one volume name needs next.
+pub(super) enum Next<'a> {
+    /// This volume is, or is to be, the holder's.
+    Use(&'a Volume),
+    /// Make one; the step says how.
+    Make(Step),
+    /// Nothing now; the reason stands in the plan.
+    Wait,
+    /// The newest data is out of reach, and its time is over.
+    OutOfReach,
+}
+
+/// A volume of the next epoch in the holder's zone: the one that was made for
+/// this, or the step that makes it.
+pub(super) fn restored<'a>(
+    scene: &Scene<'a>,
+    heir: Heir<'a>,
+    spec: &VolumeSpec,
+    lineage: &Lineage<'a>,
+    source: &SnapshotId,
+    shape: &Shape,
+    tags: &BTreeMap<String, String>,
+) -> Next<'a> {
+    if let Some(volume) = prepared(scene, heir, lineage, Some(source)) {
+        return Next::Use(volume);
+    }
+    #[cfg(feature = "mutants")]
+    let forgotten = Shape::default();
+    #[cfg(feature = "mutants")]
+    let shape = if super::mutant::is(super::mutant::Mutant::ForgetShape) {
+        &forgotten
+    } else {
+        shape
+    };
+    Next::Make(Step::CreateVolume {
+        name: spec.name.clone(),
+        zone: heir.member.zone.clone(),
+        epoch: lineage.next,
+        incident: lineage.incident.clone(),
+        source: Some(source.clone()),
+        shape: shape.clone(),
+        tags: tags.clone(),
+    })
+}
+
+/// A never-active volume that was made from this source for this zone.
+fn prepared<'a>(
+    scene: &Scene<'a>,
+    heir: Heir<'a>,
+    lineage: &Lineage<'a>,
+    source: Option<&SnapshotId>,
+) -> Option<&'a Volume> {
+    lineage
+        .others
+        .iter()
+        .filter(|v| {
+            v.standing == Standing::New
+                && v.source.as_ref() == source
+                && v.zone == heir.member.zone
+                && lineage.top.is_none_or(|top| v.epoch > top)
+                && v.state != VolumeState::Error
+                && matches!(scene.keeper(v), Keeper::Free | Keeper::Holder)
+        })
+        .max_by_key(|v| (v.epoch, std::cmp::Reverse(v.id.clone())))
+        .copied()
+}
+
+/// The very first volume, for a group that positively never had one.
+pub(super) fn blank<'a>(
+    scene: &Scene<'a>,
+    heir: Heir<'a>,
+    spec: &VolumeSpec,
+    lineage: &Lineage<'a>,
+    plan: &mut Plan,
+) -> Next<'a> {
+    if let Some(volume) = prepared(scene, heir, lineage, None) {
+        return Next::Use(volume);
+    }
+    if heir.instance.is_none() {
+        plan.wait(Reason::HolderBoots {
+            instance: heir.id.clone(),
+        });
+        return Next::Wait;
+    }
+    if let Some(hold) = life_before(scene, spec) {
+        plan.hold(hold);
+        return Next::Wait;
+    }
+    if spec.first.size_gib.is_none() {
+        plan.hold(Hold::NoFirstVolume {
+            volume: spec.name.clone(),
+        });
+        return Next::Wait;
+    }
+    Next::Make(Step::CreateVolume {
+        name: spec.name.clone(),
+        zone: heir.member.zone.clone(),
+        epoch: lineage.next,
+        incident: lineage.incident.clone(),
+        source: None,
+        shape: spec.first.clone(),
+        tags: BTreeMap::new(),
+    })
+}
+
+/// Any member that has something untagged at the configured device had a life
+/// before rehome: its data is to be adopted, never replaced.
+fn life_before(scene: &Scene<'_>, spec: &VolumeSpec) -> Option<Hold> {
+    scene.group.members.keys().find_map(|id| {
+        let found = at_device(scene.instances.get(id)?, &spec.device)?;
+        (!scene.volumes.contains_key(found)).then(|| Hold::AdoptFirst {
+            volume: spec.name.clone(),
+            instance: id.clone(),
+            device: spec.device.clone(),
+            found: found.clone(),
+        })
+    })
+}
+
+/// `/dev/sdf` and `/dev/xvdf` are one attachment point.
+pub(super) fn at_device<'a>(
+    instance: &'a crate::world::Instance,
+    device: &str,
+) -> Option<&'a VolumeId> {
+    let plain = |name: &str| name.replace("/dev/xvd", "/dev/sd");
+    instance
+        .devices
+        .iter()
+        .find(|(name, _)| plain(name) == plain(device))
+        .map(|(_, volume)| volume)
+}

@@ -1,0 +1,99 @@
+//! When a holder's term begins: from then on its lineage is the newest.
+
+use std::collections::BTreeMap;
+
+use super::scene::{Heir, Scene};
+use super::step::{Activation, Plan, Step};
+use super::volumes::Placed;
+use crate::ids::VolumeName;
+use crate::spec::VolumeSpec;
+use crate::world::{AttachmentState, Standing, Volume};
+
+/// A term has to begin unless the present one is the holder's and still good:
+/// once its data was captured as final, going on in the same term would make
+/// that capture look newer than it is.
+pub(super) fn needs_term(
+    scene: &Scene<'_>,
+    heir: Heir<'_>,
+    spec: &VolumeSpec,
+    volume: &Volume,
+) -> bool {
+    let Standing::Active(Some(term)) = &volume.standing else {
+        return true;
+    };
+    let marked = scene
+        .group
+        .markers
+        .get(&spec.name)
+        .is_some_and(|m| *m >= volume.epoch);
+    let spent = scene.lineages.get(&spec.name).is_some_and(|l| {
+        l.snapshots
+            .iter()
+            .any(|s| s.volume == volume.id && s.incident.as_ref() == Some(&l.incident))
+    });
+    term.holder != *heir.id || !marked || spent
+}
+
+/// Begin the holder's term on all volumes at once (so that their next captures
+/// share one incident), and tell how far they are.
+pub(super) fn activate<'a>(
+    scene: &Scene<'a>,
+    heir: Heir<'a>,
+    chosen: &BTreeMap<&'a VolumeName, &'a Volume>,
+    placed: &mut Placed<'a>,
+    plan: &mut Plan,
+) {
+    let mut terms = Vec::new();
+    let mut due = false;
+    let mut formatted = true;
+    for (spec, _) in scene.volumes_in_order() {
+        let Some(volume) = chosen.get(&spec.name).copied() else {
+            continue;
+        };
+        let attached = volume
+            .attachments
+            .first()
+            .is_some_and(|a| a.state == AttachmentState::Attached);
+        if attached {
+            placed.attached.insert(&spec.name, volume);
+        }
+        terms.push(Activation {
+            name: spec.name.clone(),
+            volume: volume.id.clone(),
+            epoch: volume.epoch,
+            mark_group: scene.group.markers.get(&spec.name) < Some(&volume.epoch),
+        });
+        if needs_term(scene, heir, spec, volume) {
+            due = true;
+            formatted &= is_formatted(scene, spec, volume);
+        } else if attached {
+            placed.active.insert(&spec.name, volume);
+        }
+    }
+    let all = chosen.len() == scene.spec.volumes.len();
+    placed.complete = all && placed.active.len() == chosen.len();
+    if all && formatted && due {
+        plan.step(Step::Activate {
+            holder: heir.id.clone(),
+            since: scene.now,
+            volumes: terms,
+        });
+    }
+}
+
+/// A blank volume that is to be mounted gets its file system before its term:
+/// once active, nothing is ever formatted.
+fn is_formatted(scene: &Scene<'_>, spec: &VolumeSpec, volume: &Volume) -> bool {
+    if !scene.spec.agent || spec.mount.is_none() || !is_blank(volume) {
+        return true;
+    }
+    scene
+        .here
+        .and_then(|h| h.disks.get(&volume.id))
+        .is_some_and(|disk| disk.filesystem.is_some())
+}
+
+/// Made by rehome without a source, and never in use.
+pub(super) fn is_blank(volume: &Volume) -> bool {
+    volume.standing == Standing::New && volume.source.is_none()
+}
