@@ -11,6 +11,7 @@ use rehome_region::record::Tags;
 use rehome_region::{Entry, What};
 
 use crate::spec::GroupSpec;
+use crate::tags;
 
 /// The replayed record.
 #[derive(Debug, Default)]
@@ -200,10 +201,22 @@ impl Ledger {
         state_at(self.lifecycles.get(instance)?, at)
     }
 
+    /// Can nothing write on it any more? A stopped instance that is terminated
+    /// was down before.
     pub fn is_down(&self, instance: &str, at: Timestamp) -> bool {
-        let states = self.states.get(instance);
-        let state = states.and_then(|states| state_at(states, at));
-        matches!(state, Some("stopped" | "terminated"))
+        let states = self.states.get(instance).into_iter().flatten().rev();
+        let last = states
+            .filter(|(since, state)| *since <= at && state != "shutting-down")
+            .map(|(_, state)| state.as_str())
+            .next();
+        matches!(last, Some("stopped" | "terminated"))
+    }
+
+    /// A disk that was never the group's: a root volume.
+    pub fn is_foreign(&self, volume: &str) -> bool {
+        let life = self.volumes.get(volume);
+        !life.is_some_and(|life| life.tags.contains_key(tags::VOLUME))
+            && !self.terms.iter().any(|term| term.volume == volume)
     }
 
     /// The volumes that were written at this path, each once, in the order in

@@ -41,7 +41,8 @@ pub fn timeline(
     zero: Timestamp,
 ) -> (BTreeMap<String, String>, Vec<Moment>) {
     let names = names(entries, ledger);
-    let happened = entries.iter().filter_map(happening);
+    let told = entries.iter().filter(|entry| !is_of_root_volume(&entry.what, ledger));
+    let happened = told.filter_map(happening);
     let mut remarks: Vec<Remark> = happened.chain(stage.remarks.borrow().iter().cloned()).collect();
     // Stable: what happens in one instant stays in its order, AWS before the
     // runners that react to it.
@@ -60,7 +61,7 @@ pub fn timeline(
 /// The incidents of the region, told from the first one on.
 pub fn incidents(paths: &[CriticalPath], zero: Timestamp) -> Vec<Incident> {
     let told = paths.iter().map(|path| Incident {
-        cause: path.cause.clone(),
+        cause: path.cause.trim_end_matches('.').to_owned(),
         at_seconds: since(zero, path.started),
         rto_seconds: path.rto.map(seconds),
         critical_path_seconds: path.shortest.map(seconds),
@@ -89,7 +90,7 @@ const ORDINALS: [&str; 6] = ["first", "second", "third", "fourth", "fifth", "six
 fn names(entries: &[Entry], ledger: &Ledger) -> BTreeMap<String, String> {
     let mut names = BTreeMap::new();
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    for entry in entries {
+    for entry in entries.iter().filter(|entry| !is_of_root_volume(&entry.what, ledger)) {
         let (id, kind) = match &entry.what {
             What::InstanceState { instance, .. } => (instance, "instance".to_owned()),
             What::VolumeCreated { volume, .. } => (volume, volume_kind(ledger, volume)),
@@ -115,6 +116,18 @@ fn volume_kind(ledger: &Ledger, volume: &str) -> String {
     let life = ledger.volumes.get(volume);
     let name = life.and_then(|life| life.tags.get(tags::VOLUME));
     name.cloned().unwrap_or_else(|| "volume".to_owned())
+}
+
+/// Root volumes come and go with their instances: nobody asks about them.
+fn is_of_root_volume(what: &What, ledger: &Ledger) -> bool {
+    match what {
+        What::VolumeCreated { volume, .. }
+        | What::VolumeState { volume, .. }
+        | What::VolumeDeleted { volume }
+        | What::Attached { volume, .. }
+        | What::Detached { volume, .. } => ledger.is_foreign(volume),
+        _ => false,
+    }
 }
 
 /// What of the record a person wants to read, and who did it.
@@ -152,7 +165,7 @@ fn instance_news(what: &What) -> News {
 fn storage_news(what: &What) -> News {
     let ebs = |kind, text: String| Some(("ebs".to_owned(), kind, text));
     match what {
-        What::VolumeState { volume, from, to } if from == "creating" || to == "error" => {
+        What::VolumeState { volume, from, to } if from == "creating" && to != "in-use" => {
             ebs(Kind::Happens, format!("{volume} is {to}"))
         }
         What::Attached { volume, instance } => ebs(Kind::Happens, format!("{volume} is attached to {instance}")),
@@ -176,7 +189,7 @@ fn storage_news(what: &What) -> News {
 fn nature_news(what: &What) -> News {
     Some(match what {
         What::IncidentStarted { instance, cause, .. } => {
-            ("nature".to_owned(), Kind::Incident, format!("{cause}: {instance}"))
+            ("nature".to_owned(), Kind::Incident, format!("{}: {instance}", cause.trim_end_matches('.')))
         }
         What::ZoneDown { zone } => ("nature".to_owned(), Kind::Incident, format!("{zone} goes dark")),
         What::ZoneUp { zone } => ("nature".to_owned(), Kind::Incident, format!("{zone} is back")),

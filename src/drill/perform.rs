@@ -110,6 +110,7 @@ impl Teller<'_> {
             Deed::ZoneDown { zone } => region.zone_down(zone, now),
             Deed::ZoneUp { zone } => region.zone_up(zone, now),
             Deed::LateSnapshot { volume } => snapshot_of_old(&mut region, volume.as_str(), now),
+            Deed::Erase { volume } => erase(&mut region, volume.as_str(), now),
             Deed::Settle { .. } | Deed::Hold { .. } | Deed::Pass { .. } => {}
             Deed::Adopt | Deed::Expect(_) | Deed::Live { .. } => {}
         }
@@ -262,6 +263,13 @@ impl Teller<'_> {
             Expectation::Blank { count } => self.counted("blank volumes", *count, |what| {
                 matches!(what, What::VolumeCreated { source: None, tags, .. } if tags.contains_key(tags::GROUP))
             }),
+            Expectation::DeletedVolumes { count } => {
+                let data = self.stage.volumes.borrow().clone();
+                self.counted("data volumes deleted", *count, |what| {
+                    matches!(what, What::VolumeDeleted { volume }
+                        if data.get(volume).is_some_and(|v| v.tags.contains_key(tags::GROUP)))
+                })
+            }
             Expectation::Fences { count } => self.counted("instances stopped", *count, |what| {
                 matches!(what, What::InstanceState { to, .. } if to == "stopping")
             }),
@@ -413,6 +421,18 @@ fn snapshot_of_old(region: &mut Region, name: &str, now: Timestamp) {
     let old = named.min_by_key(|volume| (volume.created, volume.id.clone()));
     if let Some(old) = old {
         region.snapshot_by_hand(&old.id, old.tags.clone(), now);
+    }
+}
+
+/// A person deletes every volume and every snapshot of this name.
+fn erase(region: &mut Region, name: &str, now: Timestamp) {
+    let truth = region.truth();
+    let named = |tags: &Tags| tags.get(tags::VOLUME).map(String::as_str) == Some(name);
+    for volume in truth.volumes.values().filter(|volume| named(&volume.tags)) {
+        region.delete_volume_by_hand(&volume.id, now);
+    }
+    for snapshot in truth.snapshots.values().filter(|snapshot| named(&snapshot.tags)) {
+        region.delete_snapshot_by_hand(&snapshot.id, now);
     }
 }
 

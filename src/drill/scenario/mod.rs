@@ -78,6 +78,8 @@ pub enum Deed {
     /// Somebody's schedule takes a snapshot of what this volume name was
     /// before, tags copied: the older lineage with the later time.
     LateSnapshot { volume: VolumeName },
+    /// A person deletes the volumes of this name and all their snapshots.
+    Erase { volume: VolumeName },
     Expect(Expectation),
 }
 
@@ -103,6 +105,8 @@ pub enum Expectation {
     Blank { count: usize },
     /// So many instances were stopped from outside.
     Fences { count: usize },
+    /// So many data volumes were cleared away.
+    DeletedVolumes { count: usize },
 }
 
 /// What goes wrong on the way, by chance.
@@ -144,6 +148,9 @@ built_in!(
     "overlap",
     "no-agent",
     "adopt",
+    "hold",
+    "upkeep",
+    "vanished",
 );
 
 /// A built-in scenario by its name.
@@ -169,8 +176,8 @@ impl Scenario {
                 *count = volumes;
                 true
             }
-            Deed::Expect(Expectation::Fences { .. }) => false,
-            Deed::LateSnapshot { volume } => first.clone().is_some_and(|first| {
+            Deed::Expect(Expectation::Fences { .. } | Expectation::DeletedVolumes { .. }) => false,
+            Deed::LateSnapshot { volume } | Deed::Erase { volume } => first.clone().is_some_and(|first| {
                 *volume = first;
                 true
             }),

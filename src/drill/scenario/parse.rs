@@ -171,6 +171,7 @@ fn deed(verb: &str, rest: &str) -> Result<Deed, String> {
         ("darken", [zone]) => Deed::ZoneDown { zone: (*zone).to_owned() },
         ("light", [zone]) => Deed::ZoneUp { zone: (*zone).to_owned() },
         ("snapshot", ["of", "old", name]) => Deed::LateSnapshot { volume: VolumeName::new(*name) },
+        ("erase", [name]) => Deed::Erase { volume: VolumeName::new(*name) },
         ("expect", words) => Deed::Expect(expectation(words)?),
         _ => return Err(format!("cannot read `{verb} {rest}`; a statement is one of {STATEMENTS}")),
     };
@@ -181,7 +182,7 @@ const STATEMENTS: &str = "title TEXT, zones ZONE…, config … end, controller,
     heartbeat TIME, mishap ACTION KIND PERCENT%, launch [in ZONE], \
     live without rehome [in ZONE], adopt, settle within TIME, hold for TIME, pass TIME, \
     next zone ZONE, fail|kill|crash|spot holder, rebalance, darken ZONE, light ZONE, \
-    snapshot of old VOLUME, expect …";
+    snapshot of old VOLUME, erase VOLUME, expect …";
 
 fn expectation(words: &[&str]) -> Result<Expectation, String> {
     match words {
@@ -189,7 +190,8 @@ fn expectation(words: &[&str]) -> Result<Expectation, String> {
         ["holder", "in", zone] => Ok(Expectation::HolderIn { zone: (*zone).to_owned() }),
         ["blank", count] => Ok(Expectation::Blank { count: number(count)? }),
         ["fences", count] => Ok(Expectation::Fences { count: number(count)? }),
-        _ => Err("one can expect `loss TIME`, `holder in ZONE`, `blank COUNT` or `fences COUNT`".to_owned()),
+        ["deleted", "volumes", count] => Ok(Expectation::DeletedVolumes { count: number(count)? }),
+        _ => Err("one can expect `loss TIME`, `holder in ZONE`, `blank COUNT`, `fences COUNT` or `deleted volumes COUNT`".to_owned()),
     }
 }
 

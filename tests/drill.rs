@@ -1,0 +1,84 @@
+//! Every scenario: against its golden timeline, over several seeds, and twice
+//! with one seed as two processes that must print the same bytes.
+//!
+//! `UPDATE_GOLDEN=1 cargo test --test drill` writes the timelines anew; the
+//! review of a change in behaviour is then a readable diff.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use rehome::drill::rehearse;
+use rehome::drill::scenario::{Scenario, parse};
+use rehome::report::terminal;
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+const GOLDEN_SEED: u64 = 1;
+const SEEDS: std::ops::RangeInclusive<u64> = 2..=6;
+
+fn scenario(path: &Path) -> Result<Scenario, Box<dyn Error>> {
+    let name = path.file_stem().ok_or("no name")?.to_string_lossy();
+    Ok(parse(&name, &fs::read_to_string(path)?)?)
+}
+
+fn goes_as_written(path: &Path) -> Outcome {
+    let rehearsal = rehearse(&scenario(path)?, GOLDEN_SEED)?;
+    let told = terminal::golden(&rehearsal);
+    let golden = path.with_extension("golden");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&golden, &told)?;
+    }
+    let written = fs::read_to_string(&golden)
+        .map_err(|error| format!("{}: {error}; UPDATE_GOLDEN=1 writes it", golden.display()))?;
+    if let Some((line, (was, is))) = first_difference(&written, &told) {
+        return Err(format!(
+            "{}, line {line}, was\n  {was}\nand is\n  {is}\nIf that is right, UPDATE_GOLDEN=1 writes it.",
+            golden.display()
+        )
+        .into());
+    }
+    if rehearsal.succeeded() { Ok(()) } else { Err(terminal::faults(&rehearsal).join("\n").into()) }
+}
+
+fn first_difference<'a>(was: &'a str, is: &'a str) -> Option<(usize, (&'a str, &'a str))> {
+    if was == is {
+        return None;
+    }
+    let longest = was.lines().count().max(is.lines().count());
+    let line = |text: &'a str, index: usize| text.lines().nth(index).unwrap_or("(nothing)");
+    (0..longest).map(|index| (index + 1, (line(was, index), line(is, index)))).find(|(_, (was, is))| was != is)
+}
+
+fn keeps_every_promise(path: &Path) -> Outcome {
+    let scenario = scenario(path)?;
+    let mut broken = Vec::new();
+    for seed in SEEDS {
+        let rehearsal = rehearse(&scenario, seed)?;
+        let faults = terminal::faults(&rehearsal);
+        broken.extend(faults.into_iter().map(|fault| format!("seed {seed}: {fault}")));
+    }
+    if broken.is_empty() { Ok(()) } else { Err(broken.join("\n").into()) }
+}
+
+fn same_seed_same_bytes(path: &Path) -> Outcome {
+    let run = || {
+        let output = Command::new(env!("CARGO_BIN_EXE_rehome"))
+            .args(["drill", "--json", "--seed", "3", "--scenario"])
+            .arg(path)
+            .output()?;
+        Ok::<_, std::io::Error>(output.stdout)
+    };
+    let (first, second) = (run()?, run()?);
+    assert!(!first.is_empty(), "nothing was printed");
+    if first == second { Ok(()) } else { Err("the same seed printed different bytes".into()) }
+}
+
+datatest_stable::harness! {
+    { test = goes_as_written, root = "tests/scenarios", pattern = r"^[^/]+\.txt$" },
+    { test = keeps_every_promise, root = "tests/scenarios", pattern = r"^[^/]+\.txt$" },
+    { test = same_seed_same_bytes, root = "tests/scenarios", pattern = r"^[^/]+\.txt$" },
+}
