@@ -193,16 +193,14 @@ pub(crate) fn takes_at_least(step: &Step) -> Option<SignedDuration> {
         Step::Fence { .. } => Some(seconds(5.0)),
         // Even a read by id does not see it at once.
         Step::Capture { .. } | Step::Complete { .. } => Some(seconds(0.5)),
-        Step::Quiesce
-        | Step::Format { .. }
-        | Step::Mount { .. }
-        | Step::StartWorkload => None,
+        Step::Quiesce | Step::Format { .. } | Step::Mount { .. } | Step::StartWorkload => None,
         _ => Some(SignedDuration::ZERO),
     }
 }
 
 fn later(now: Timestamp, by_seconds: f64) -> Timestamp {
-    now.checked_add(seconds(by_seconds)).unwrap_or(Timestamp::MAX)
+    now.checked_add(seconds(by_seconds))
+        .unwrap_or(Timestamp::MAX)
 }
 
 fn seconds(seconds: f64) -> SignedDuration {

@@ -4,19 +4,21 @@
 //! one turn keeps for the next (the world it saw, when it last heartbeated,
 //! how long it has waited) only saves calls; lose it and the loop goes on.
 
+mod acting;
+mod watching;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
-use crate::aws::{Aws, Focus, Outcome};
+use crate::aws::{Aws, Focus};
 use crate::clock::Clock;
 use crate::host::Host;
-use crate::patience::{Patience, takes_at_least};
+use crate::patience::Patience;
 use crate::plan::{self, Action, Plan, Seat, Step, Wait};
-use crate::spec::{GroupSpec, VolumeSpec};
+use crate::spec::GroupSpec;
 use crate::world::{Seen, World};
 
 /// A plan older than this is not carried out: the process was suspended, or
@@ -27,8 +29,6 @@ const STALE: SignedDuration = SignedDuration::from_secs(20);
 const FRESH: SignedDuration = SignedDuration::from_secs(15);
 /// While it waits, a runner looks at everything again at least this often.
 const LOOK_AROUND: SignedDuration = SignedDuration::from_mins(5);
-/// How often a settled runner asks its own machine, which costs no API call.
-const LOOK_HERE: SignedDuration = SignedDuration::from_secs(1);
 /// Every this many idle looks at the group, everything is looked at.
 const FULL_EVERY: u32 = 20;
 /// An action just found open is heartbeated this soon, so that runners that
@@ -257,19 +257,6 @@ impl<H: Host> Runner<H> {
         }
     }
 
-    /// The steps were accepted; what they began takes a while.
-    async fn let_it_happen(&self, steps: &[Step], since: Timestamp) {
-        let longest = steps
-            .iter()
-            .map(takes_at_least)
-            .try_fold(SignedDuration::ZERO, |most, takes| Some(most.max(takes?)));
-        let until = later(since, longest.unwrap_or(SignedDuration::ZERO));
-        let now = self.clock.now();
-        if until > now {
-            self.sleep(until.duration_since(now)).await;
-        }
-    }
-
     async fn observe(&self, spec: &GroupSpec, memory: &mut Memory) {
         let here = match &self.host {
             Some(host) => match host.look(spec).await {
@@ -300,84 +287,6 @@ impl<H: Host> Runner<H> {
         memory.world = Some(world);
     }
 
-    /// The steps of one plan do not depend on each other: calls go out at
-    /// once, and what concerns this machine in order beside them.
-    async fn carry_out(&self, spec: &GroupSpec, memory: &mut Memory, steps: &[Step]) -> Focus {
-        let now = self.clock.now();
-        let (local, remote): (Vec<&Step>, Vec<&Step>) = steps.iter().partition(|s| is_local(s));
-        let remote = async {
-            let calls = remote.iter().map(|step| async {
-                self.tell(&Told::Doing(step));
-                let done = self.aws.act(spec, step, now).await;
-                (*step, done.map_err(|e| (e.to_string(), e.is_denied())))
-            });
-            join_all(calls).await
-        };
-        let local = async {
-            let mut done = Vec::new();
-            for step in local {
-                self.tell(&Told::Doing(step));
-                let result = self.on_this_machine(spec, step).await;
-                let failed = result.is_err();
-                done.push((
-                    step,
-                    result.map(|()| Outcome::Done).map_err(|e| (e, false)),
-                ));
-                if failed {
-                    break;
-                }
-            }
-            done
-        };
-        let (remote, local) = tokio::join!(remote, local);
-        let mut touched = Focus::NONE;
-        let mut denied = false;
-        for (step, result) in remote.into_iter().chain(local) {
-            touched = touched.union(Focus::after(step));
-            match result {
-                Ok(Outcome::Done) => self.tell(&Told::Did(step)),
-                Ok(Outcome::Overtaken(why)) => {
-                    touched = Focus::ALL;
-                    self.tell(&Told::Overtaken(step, &why));
-                }
-                Err((why, is_denied)) => {
-                    if !is_local(step) {
-                        touched = Focus::ALL;
-                    }
-                    denied |= is_denied;
-                    self.tell(&Told::Failed(step, &why));
-                    memory.last_error = Some(why);
-                }
-            }
-        }
-        memory.denied_since = match (denied, memory.denied_since) {
-            (false, _) => None,
-            (true, since) => since.or(Some(now)),
-        };
-        touched
-    }
-
-    async fn on_this_machine(&self, spec: &GroupSpec, step: &Step) -> Result<(), String> {
-        let Some(host) = &self.host else {
-            return Err("this step belongs to an instance, and this runner sits on none".to_owned());
-        };
-        let done = match step {
-            Step::Quiesce => host.quiesce(spec).await,
-            Step::Format {
-                volume, filesystem, ..
-            } => host.format(volume, *filesystem).await,
-            Step::Mount { name, volume } => {
-                let Some(volume_spec) = volume_named(spec, name) else {
-                    return Err(format!("no volume named {name} is configured"));
-                };
-                host.mount(volume_spec, volume).await
-            }
-            Step::StartWorkload => host.start_workload(spec).await,
-            _ => return Err("not a step of this machine".to_owned()),
-        };
-        done.map_err(|e| e.to_string())
-    }
-
     /// What is done at leisure. A failure here moves nothing and is tried
     /// again at the next idle look.
     async fn upkeep(&self, spec: &GroupSpec, memory: &mut Memory, plan: Plan) {
@@ -400,7 +309,9 @@ impl<H: Host> Runner<H> {
     /// Keeps open what must stay open: three beats in every period.
     async fn heartbeat(&self, spec: &GroupSpec, memory: &mut Memory, plan: &Plan) {
         let now = self.clock.now();
-        memory.beats.retain(|action, _| plan.keep_open.contains(action));
+        memory
+            .beats
+            .retain(|action, _| plan.keep_open.contains(action));
         for action in &plan.keep_open {
             let period = memory.beat_period(action);
             let due = memory
@@ -414,107 +325,6 @@ impl<H: Host> Runner<H> {
             if let Err(error) = self.aws.heartbeat(&spec.name, action).await {
                 tracing::warn!(%error, instance = %action.instance, "the heartbeat did not arrive");
             }
-        }
-    }
-
-    /// Sleeps as long as what is waited for deserves, and sets what to look at then.
-    async fn pause(
-        &self,
-        spec: &GroupSpec,
-        memory: &mut Memory,
-        plan: &Plan,
-        deadline: Option<Timestamp>,
-    ) {
-        let now = self.clock.now();
-        let (pause, due) = memory.patience.pause(&plan.waits, now);
-        let look_at = later(now, pause);
-        let soonest = |dues: &mut dyn Iterator<Item = Timestamp>| dues.filter(|at| *at > now).min();
-        // When a wait is over, what is decided then rests on a new look.
-        let over = soonest(&mut plan.waits.iter().filter_map(|w| w.until).chain(deadline))
-            .filter(|at| *at < look_at);
-        let beat = soonest(&mut memory.beats.values().copied())
-            .filter(|at| *at < over.unwrap_or(look_at));
-        let until = beat.or(over).unwrap_or(look_at);
-        let around = memory
-            .looked_around
-            .map_or(now, |at| later(at, LOOK_AROUND));
-        memory.focus = if now >= around || (beat.is_none() && over.is_some()) {
-            Focus::ALL
-        } else if beat.is_some() {
-            Focus::NONE
-        } else {
-            due.into_iter()
-                .fold(Focus::NONE, |all, reason| all.union(Focus::of(reason)))
-        };
-        self.sleep_watching(spec, memory, until.duration_since(now))
-            .await;
-    }
-
-    /// A settled runner's pause: its own machine is asked often, because that
-    /// is free and tells first that the end is near. Returns what that, or a
-    /// wake-up, makes worth a look.
-    async fn idle(
-        &self,
-        spec: &GroupSpec,
-        memory: &Memory,
-        poll_every: SignedDuration,
-        wake: &Notify,
-    ) -> Option<Focus> {
-        let end = later(self.clock.now(), poll_every);
-        loop {
-            let now = self.clock.now();
-            if now >= end {
-                return None;
-            }
-            let rest = end.duration_since(now);
-            let nap = if self.host.is_some() {
-                rest.min(LOOK_HERE)
-            } else {
-                rest
-            };
-            tokio::select! {
-                biased;
-                () = self.sleep(nap) => {}
-                () = wake.notified() => return Some(Focus::ALL),
-            }
-            if let Some(focus) = self.has_changed_here(spec, memory).await {
-                return Some(focus);
-            }
-        }
-    }
-
-    /// A long pause on an instance still notices that the instance is to go.
-    async fn sleep_watching(&self, spec: &GroupSpec, memory: &mut Memory, pause: SignedDuration) {
-        if self.host.is_none() || pause <= LOOK_HERE {
-            return self.sleep(pause).await;
-        }
-        let end = later(self.clock.now(), pause);
-        loop {
-            let now = self.clock.now();
-            if now >= end {
-                return;
-            }
-            self.sleep(end.duration_since(now).min(LOOK_HERE)).await;
-            if let Some(focus) = self.has_changed_here(spec, memory).await {
-                memory.focus = focus;
-                return;
-            }
-        }
-    }
-
-    /// What this machine alone tells, and how much of the world it makes worth
-    /// a look. One that is told to go has to know who it is and what it holds,
-    /// no more: its time is short.
-    async fn has_changed_here(&self, spec: &GroupSpec, memory: &Memory) -> Option<Focus> {
-        let host = self.host.as_ref()?;
-        let before = memory.world.as_ref().and_then(|w| w.here.as_ref());
-        let here = host.look(spec).await.ok()?;
-        if before == Some(&here) {
-            None
-        } else if here.leaving.is_some() {
-            Some(Focus::leaving())
-        } else {
-            Some(Focus::ALL)
         }
     }
 
@@ -572,17 +382,6 @@ fn needs_full_look(step: &Step) -> bool {
             | Step::DeleteSnapshot { .. }
             | Step::ReportUnhealthy { .. }
     )
-}
-
-fn is_local(step: &Step) -> bool {
-    matches!(
-        step,
-        Step::Quiesce | Step::Format { .. } | Step::Mount { .. } | Step::StartWorkload
-    )
-}
-
-fn volume_named<'a>(spec: &'a GroupSpec, name: &crate::ids::VolumeName) -> Option<&'a VolumeSpec> {
-    spec.volumes.iter().find(|v| v.name == *name)
 }
 
 fn later(now: Timestamp, by: SignedDuration) -> Timestamp {

@@ -1,0 +1,117 @@
+//! Pausing without missing anything: what a wait deserves, and what this
+//! machine tells meanwhile.
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Notify;
+
+use super::{LOOK_AROUND, Memory, Runner, later};
+use crate::aws::Focus;
+use crate::host::Host;
+use crate::plan::Plan;
+use crate::spec::GroupSpec;
+
+/// How often a pausing runner asks its own machine, which costs no API call.
+const LOOK_HERE: SignedDuration = SignedDuration::from_secs(1);
+
+impl<H: Host> Runner<H> {
+    /// Sleeps as long as what is waited for deserves, and sets what to look at then.
+    pub(super) async fn pause(
+        &self,
+        spec: &GroupSpec,
+        memory: &mut Memory,
+        plan: &Plan,
+        deadline: Option<Timestamp>,
+    ) {
+        let now = self.clock.now();
+        let (pause, due) = memory.patience.pause(&plan.waits, now);
+        let look_at = later(now, pause);
+        let soonest = |dues: &mut dyn Iterator<Item = Timestamp>| dues.filter(|at| *at > now).min();
+        // When a wait is over, what is decided then rests on a new look.
+        let over = soonest(&mut plan.waits.iter().filter_map(|w| w.until).chain(deadline))
+            .filter(|at| *at < look_at);
+        let beat =
+            soonest(&mut memory.beats.values().copied()).filter(|at| *at < over.unwrap_or(look_at));
+        let until = beat.or(over).unwrap_or(look_at);
+        let around = memory
+            .looked_around
+            .map_or(now, |at| later(at, LOOK_AROUND));
+        memory.focus = if now >= around || (beat.is_none() && over.is_some()) {
+            Focus::ALL
+        } else if beat.is_some() {
+            Focus::NONE
+        } else {
+            due.into_iter()
+                .fold(Focus::NONE, |all, reason| all.union(Focus::of(reason)))
+        };
+        self.sleep_watching(spec, memory, until.duration_since(now))
+            .await;
+    }
+
+    /// A settled runner's pause: its own machine is asked often, because that
+    /// is free and tells first that the end is near. Returns what that, or a
+    /// wake-up, makes worth a look.
+    pub(super) async fn idle(
+        &self,
+        spec: &GroupSpec,
+        memory: &Memory,
+        poll_every: SignedDuration,
+        wake: &Notify,
+    ) -> Option<Focus> {
+        let end = later(self.clock.now(), poll_every);
+        loop {
+            let now = self.clock.now();
+            if now >= end {
+                return None;
+            }
+            let rest = end.duration_since(now);
+            let nap = if self.host.is_some() {
+                rest.min(LOOK_HERE)
+            } else {
+                rest
+            };
+            tokio::select! {
+                biased;
+                () = self.sleep(nap) => {}
+                () = wake.notified() => return Some(Focus::ALL),
+            }
+            if let Some(focus) = self.has_changed_here(spec, memory).await {
+                return Some(focus);
+            }
+        }
+    }
+
+    /// A long pause on an instance still notices that the instance is to go.
+    async fn sleep_watching(&self, spec: &GroupSpec, memory: &mut Memory, pause: SignedDuration) {
+        if self.host.is_none() || pause <= LOOK_HERE {
+            return self.sleep(pause).await;
+        }
+        let end = later(self.clock.now(), pause);
+        loop {
+            let now = self.clock.now();
+            if now >= end {
+                return;
+            }
+            self.sleep(end.duration_since(now).min(LOOK_HERE)).await;
+            if let Some(focus) = self.has_changed_here(spec, memory).await {
+                memory.focus = focus;
+                return;
+            }
+        }
+    }
+
+    /// What this machine alone tells, and how much of the world it makes worth
+    /// a look. One that is told to go has to know who it is and what it holds,
+    /// no more: its time is short.
+    async fn has_changed_here(&self, spec: &GroupSpec, memory: &Memory) -> Option<Focus> {
+        let host = self.host.as_ref()?;
+        let before = memory.world.as_ref().and_then(|w| w.here.as_ref());
+        let here = host.look(spec).await.ok()?;
+        if before == Some(&here) {
+            None
+        } else if here.leaving.is_some() {
+            Some(Focus::leaving())
+        } else {
+            Some(Focus::ALL)
+        }
+    }
+}
