@@ -26,8 +26,8 @@ pub(super) async fn run(options: &Daemon) -> Result<(), Failure> {
     let mut config = configuration(options.configuration.config.as_deref())?;
     let mut orders = Orders::listen()?;
     let aws = Aws::from_env().await?;
-    let manager = Rc::new(Manager::default());
-    manager.ready();
+    let manager = Rc::new(Manager::from_env());
+    manager.ready().await;
     loop {
         let mut crew = Crew::engage(&aws, &config, &manager);
         let next = loop {
@@ -47,7 +47,7 @@ pub(super) async fn run(options: &Daemon) -> Result<(), Failure> {
             }
         };
         if next.is_none() {
-            manager.stopping();
+            manager.stopping().await;
         }
         crew.dismiss().await;
         match next {

@@ -3,35 +3,61 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram as Datagram};
 use std::time::Duration;
 
-use sd_notify::NotifyState;
+use tokio::net::UnixDatagram;
 
 use crate::ids::GroupName;
 use crate::reconcile::Told;
 
-#[derive(Debug, Default)]
+/// A manager that does not listen for so long will not hear us at all.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
 pub(super) struct Manager {
+    socket: Option<UnixDatagram>,
+    watchdog: Option<Duration>,
     /// What each group was last said to be at.
     groups: RefCell<BTreeMap<GroupName, String>>,
 }
 
 impl Manager {
-    pub(super) fn ready(&self) {
-        tell(&[NotifyState::Ready]);
+    /// As the environment says; nobody is told anything where it says nothing.
+    pub(super) fn from_env() -> Self {
+        let socket = std::env::var_os("NOTIFY_SOCKET").and_then(|name| {
+            let reached = reach(&name);
+            let lost =
+                |error: &io::Error| tracing::warn!(%error, "the service manager cannot be reached");
+            reached.inspect_err(lost).ok()
+        });
+        let number = |name| std::env::var(name).ok()?.parse::<u64>().ok();
+        Self {
+            socket,
+            watchdog: watchdog(number("WATCHDOG_USEC"), number("WATCHDOG_PID")),
+            groups: RefCell::default(),
+        }
     }
 
-    pub(super) fn stopping(&self) {
-        tell(&[NotifyState::Stopping]);
+    pub(super) async fn ready(&self) {
+        self.tell_surely("READY=1").await;
+    }
+
+    pub(super) async fn stopping(&self) {
+        self.tell_surely("STOPPING=1").await;
     }
 
     pub(super) fn alive(&self) {
-        tell(&[NotifyState::Watchdog]);
+        self.tell("WATCHDOG=1");
     }
 
     /// How often a sign of life is due, if anyone watches for one.
     pub(super) fn watches_every(&self) -> Option<Duration> {
-        sd_notify::watchdog_enabled().map(|limit| limit / 3)
+        self.watchdog.map(|limit| limit / 3)
     }
 
     /// The groups that are served from now on.
@@ -55,8 +81,49 @@ impl Manager {
     }
 
     fn say(&self) {
-        tell(&[NotifyState::Status(&line(&self.groups.borrow()))]);
+        let line = line(&self.groups.borrow());
+        self.tell(&format!("STATUS={line}"));
     }
+
+    /// A manager that is busy misses a status: moving belongings comes first,
+    /// and the next status says more.
+    fn tell(&self, state: &str) {
+        if let Some(socket) = &self.socket
+            && let Err(error) = socket.try_send(state.as_bytes())
+        {
+            tracing::debug!(%error, state, "the service manager did not hear");
+        }
+    }
+
+    /// For what is said only once.
+    async fn tell_surely(&self, state: &str) {
+        let Some(socket) = &self.socket else { return };
+        match tokio::time::timeout(PATIENCE, socket.send(state.as_bytes())).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, state, "the service manager did not hear"),
+            Err(_) => tracing::warn!(state, "the service manager does not listen"),
+        }
+    }
+}
+
+/// A path, or a name after `@`.
+fn reach(name: &OsStr) -> io::Result<UnixDatagram> {
+    let address = match name.as_bytes() {
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
+        _ => SocketAddr::from_pathname(name)?,
+    };
+    let socket = Datagram::unbound()?;
+    socket.connect_addr(&address)?;
+    socket.set_nonblocking(true)?;
+    UnixDatagram::from_std(socket)
+}
+
+/// Only if it is this process that is watched.
+fn watchdog(micros: Option<u64>, process: Option<u64>) -> Option<Duration> {
+    let ours = process.is_none_or(|process| process == u64::from(std::process::id()));
+    micros
+        .filter(|micros| ours && *micros > 0)
+        .map(Duration::from_micros)
 }
 
 /// One line for all; with many groups, those that are not settled.
@@ -79,12 +146,6 @@ fn line(groups: &BTreeMap<GroupName, String>) -> String {
     }
     // A newline would end the status and begin another assignment.
     line.replace('\n', " ")
-}
-
-fn tell(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "the service manager could not be told");
-    }
 }
 
 #[cfg(test)]
@@ -110,5 +171,38 @@ mod tests {
         let many: Vec<String> = (0..7).map(|n| format!("g{n}")).collect();
         let many: Vec<(&str, &str)> = many.iter().map(|name| (name.as_str(), "starts")).collect();
         assert!(line(&groups(&many)).ends_with("g4: starts; and 2 more"));
+    }
+
+    #[test]
+    fn a_watchdog_of_another_process_is_none_of_ours() {
+        let own = u64::from(std::process::id());
+        let second = Some(Duration::from_secs(1));
+        assert_eq!(watchdog(Some(1_000_000), None), second);
+        assert_eq!(watchdog(Some(1_000_000), Some(own)), second);
+        assert_eq!(watchdog(Some(1_000_000), Some(own + 1)), None);
+        assert_eq!(watchdog(Some(0), None), None);
+        assert_eq!(watchdog(None, None), None);
+    }
+
+    #[tokio::test]
+    async fn a_manager_that_does_not_listen_stops_nobody() {
+        let path = std::env::temp_dir().join(format!("rehome-notify-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let listens = Datagram::bind(&path).unwrap();
+        let manager = Manager {
+            socket: Some(reach(path.as_os_str()).unwrap()),
+            watchdog: None,
+            groups: RefCell::default(),
+        };
+        manager.ready().await;
+        for _ in 0..10_000 {
+            manager.alive();
+        }
+        let mut heard = [0; 64];
+        let length = listens.recv(&mut heard).unwrap();
+        assert_eq!(&heard[..length], b"READY=1");
+        let length = listens.recv(&mut heard).unwrap();
+        assert_eq!(&heard[..length], b"WATCHDOG=1");
+        std::fs::remove_file(path).unwrap();
     }
 }
