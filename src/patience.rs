@@ -41,8 +41,6 @@ struct Pace {
 }
 
 const GROWTH: f64 = 1.3;
-/// The first pause before the same step is tried again, in seconds.
-const TRY_FIRST: f64 = 0.6;
 const TRY_GROWTH: f64 = 1.7;
 const TRY_MOST: f64 = 45.0;
 /// Pauses differ by up to this share, so that a thousand groups do not march
@@ -74,8 +72,9 @@ impl Patience {
                 continue;
             }
             let times = tried.map_or(0, |t| t.times);
-            let pause = (TRY_FIRST * TRY_GROWTH.powi(i32::try_from(times).unwrap_or(i32::MAX)))
-                .min(TRY_MOST);
+            let pause = (try_first(step)
+                * TRY_GROWTH.powi(i32::try_from(times).unwrap_or(i32::MAX)))
+            .min(TRY_MOST);
             self.tries.insert(
                 key,
                 Tried {
@@ -195,6 +194,15 @@ pub(crate) fn takes_at_least(step: &Step) -> Option<SignedDuration> {
         Step::Capture { .. } | Step::Complete { .. } => Some(seconds(0.5)),
         Step::Quiesce | Step::Format { .. } | Step::Mount { .. } | Step::StartWorkload => None,
         _ => Some(SignedDuration::ZERO),
+    }
+}
+
+/// The first pause before the same step is tried again, in seconds. Auto
+/// Scaling's describes lag behind a completed action.
+fn try_first(step: &Step) -> f64 {
+    match step {
+        Step::Complete { .. } => 3.0,
+        _ => 0.6,
     }
 }
 

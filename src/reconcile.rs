@@ -244,11 +244,11 @@ impl<H: Host> Runner<H> {
                 self.let_it_happen(&due, seen_at).await;
             }
             Err(not_yet) => {
-                self.sleep(not_yet).await;
                 memory.focus = plan
                     .steps
                     .iter()
                     .fold(Focus::NONE, |all, step| all.union(Focus::after(step)));
+                self.sleep_watching(spec, memory, not_yet).await;
             }
         }
         match self.denied_for_good(memory) {

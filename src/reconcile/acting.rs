@@ -50,7 +50,9 @@ impl<H: Host> Runner<H> {
             match result {
                 Ok(Outcome::Done) => self.tell(&Told::Did(step)),
                 Ok(Outcome::Overtaken(why)) => {
-                    touched = Focus::ALL;
+                    if !matches!(step, Step::Complete { .. }) {
+                        touched = Focus::ALL;
+                    }
                     self.tell(&Told::Overtaken(step, &why));
                 }
                 Err((why, is_denied)) => {

@@ -81,7 +81,12 @@ impl<H: Host> Runner<H> {
     }
 
     /// A long pause on an instance still notices that the instance is to go.
-    async fn sleep_watching(&self, spec: &GroupSpec, memory: &mut Memory, pause: SignedDuration) {
+    pub(super) async fn sleep_watching(
+        &self,
+        spec: &GroupSpec,
+        memory: &mut Memory,
+        pause: SignedDuration,
+    ) {
         if self.host.is_none() || pause <= LOOK_HERE {
             return self.sleep(pause).await;
         }
