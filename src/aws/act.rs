@@ -5,6 +5,7 @@ mod activate;
 mod addresses;
 mod instances;
 mod lifecycle;
+mod quiet;
 mod snapshots;
 mod volumes;
 

@@ -9,6 +9,7 @@
 )]
 
 mod acting;
+mod moving;
 mod observing;
 
 use std::collections::BTreeMap;
@@ -18,10 +19,11 @@ use rehome_region::{
     Fault, FaultRule, GroupSetup, HookSetup, Region, Settings, Staleness, Strike, What,
 };
 
-use super::{Aws, Focus};
+use super::{Aws, AwsError, Focus, Outcome};
 use crate::drill::connector::Shared;
 use crate::drill::time::VirtualTime;
 use crate::ids::{Epoch, InstanceId, VolumeId};
+use crate::plan::step::Step;
 use crate::spec::{AddressSpec, Filesystem, GroupSpec, Kind, Policy, VolumeSpec, WorkloadSpec};
 use crate::world::{Seen, Shape, World};
 
@@ -118,6 +120,22 @@ impl Stand {
 
     fn heal(&self) {
         self.shared.lock().settings_mut().faults.rules.clear();
+    }
+
+    async fn act(&self, step: &Step) -> Result<Outcome, AwsError> {
+        self.aws.act(&self.spec, step, self.now()).await
+    }
+
+    async fn done(&self, step: &Step) {
+        assert_eq!(self.act(step).await.unwrap(), Outcome::Done, "{step:?}");
+    }
+
+    async fn overtaken(&self, step: &Step) {
+        let outcome = self.act(step).await.unwrap();
+        assert!(
+            matches!(outcome, Outcome::Overtaken(_)),
+            "{step:?}: {outcome:?}"
+        );
     }
 
     async fn look(&self) -> World {

@@ -14,9 +14,7 @@ use super::Outcome;
 use crate::ids::{Epoch, GroupName, Incident, InstanceId, SnapshotId, VolumeId, VolumeName};
 use crate::plan::step::LiveVolume;
 use crate::tags;
-use crate::world::{
-    AttachmentState, Consistency, Instance, InstanceState, Shape, Snapshot, Volume,
-};
+use crate::world::{Consistency, Shape, Snapshot};
 
 /// One snapshot to be taken, and all it must remember.
 #[derive(Clone, Copy, Debug)]
@@ -234,38 +232,6 @@ impl Aws {
             .collect()
     }
 
-    /// Why the volume is not quiet, if it is not: somebody may write to it.
-    async fn not_quiet(
-        &self,
-        volume: &VolumeId,
-        quiet_on: Option<&InstanceId>,
-    ) -> Result<Option<String>, AwsError> {
-        let holder = async {
-            match quiet_on {
-                None => Ok(None),
-                Some(id) => self.instance_now(id).await,
-            }
-        };
-        let (now, holder) = tokio::join!(self.volume_now(volume), holder);
-        Ok(why_not_quiet(
-            volume,
-            now?.as_ref(),
-            quiet_on,
-            holder?.as_ref(),
-        ))
-    }
-
-    /// Why this is no longer the set that was planned.
-    async fn not_all_there(
-        &self,
-        instance: &InstanceId,
-        volumes: &BTreeSet<VolumeId>,
-    ) -> Result<Option<String>, AwsError> {
-        let now = self.volumes_now(volumes).await?;
-        let elsewhere = volumes.iter().find(|id| !is_on(now.get(*id), instance));
-        Ok(elsewhere.map(|id| format!("{id} is no longer attached to {instance}")))
-    }
-
     /// The incident's snapshots of these volumes, usable or on the way: all of
     /// them, or none.
     async fn look_up(
@@ -397,94 +363,9 @@ fn others_on(of: &types::Instance, volumes: &BTreeSet<VolumeId>) -> Vec<String> 
         .collect()
 }
 
-fn is_on(volume: Option<&Volume>, instance: &InstanceId) -> bool {
-    volume.is_some_and(|volume| {
-        volume
-            .attachments
-            .iter()
-            .any(|at| at.instance == *instance && at.state == AttachmentState::Attached)
-    })
-}
-
-fn why_not_quiet(
-    id: &VolumeId,
-    now: Option<&Volume>,
-    quiet_on: Option<&InstanceId>,
-    holder: Option<&Instance>,
-) -> Option<String> {
-    let Some(now) = now else {
-        return Some(format!("there is no volume {id} any more"));
-    };
-    for at in &now.attachments {
-        if Some(&at.instance) != quiet_on {
-            return Some(format!("{id} is attached to {}", at.instance));
-        }
-        // An instance that is no longer there writes nothing.
-        let state = holder.map_or(InstanceState::Terminated, |holder| holder.state);
-        if !state.is_down() {
-            return Some(format!("{} is not down any more", at.instance));
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
-    use crate::world::{Attachment, Standing, VolumeState};
-
-    fn volume(on: &[&str]) -> Volume {
-        let at = |instance: &&str| Attachment {
-            instance: (*instance).into(),
-            device: "/dev/sdf".to_owned(),
-            state: AttachmentState::Attached,
-            delete_on_termination: false,
-        };
-        Volume {
-            id: "vol-1".into(),
-            name: None,
-            epoch: Epoch(0),
-            standing: Standing::New,
-            state: VolumeState::Available,
-            zone: "us-east-1a".into(),
-            attachments: on.iter().map(at).collect(),
-            source: None,
-            shape: Shape::default(),
-            created: Timestamp::UNIX_EPOCH,
-            incident: None,
-            tags: BTreeMap::new(),
-        }
-    }
-
-    fn instance(state: InstanceState) -> Instance {
-        Instance {
-            state,
-            zone: "us-east-1a".into(),
-            launched: Timestamp::UNIX_EPOCH,
-            interface: None,
-            devices: BTreeMap::new(),
-        }
-    }
-
-    #[test]
-    fn quiet_is_detached_or_on_one_that_is_down() {
-        let (id, old) = (VolumeId::from("vol-1"), InstanceId::from("i-1"));
-        let stopped = instance(InstanceState::Stopped);
-        let running = instance(InstanceState::Running);
-        let why = |now: Option<&Volume>, on, holder| why_not_quiet(&id, now, on, holder);
-        assert_eq!(why(Some(&volume(&[])), None, None), None);
-        assert_eq!(
-            why(Some(&volume(&["i-1"])), Some(&old), Some(&stopped)),
-            None
-        );
-        assert_eq!(why(Some(&volume(&["i-1"])), Some(&old), None), None);
-        assert!(why(None, None, None).is_some());
-        assert!(why(Some(&volume(&["i-1"])), None, None).is_some());
-        assert!(why(Some(&volume(&["i-1"])), Some(&old), Some(&running)).is_some());
-        assert!(why(Some(&volume(&["i-1", "i-2"])), Some(&old), Some(&stopped)).is_some());
-    }
 
     #[test]
     fn a_set_excludes_strangers_but_never_names_the_root() {
