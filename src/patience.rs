@@ -191,7 +191,8 @@ pub(crate) fn takes_at_least(step: &Step) -> Option<SignedDuration> {
         Step::Attach { .. } | Step::Detach { .. } => Some(seconds(1.2)),
         Step::Fence { .. } => Some(seconds(5.0)),
         // Even a read by id does not see it at once.
-        Step::Capture { .. } | Step::Complete { .. } => Some(seconds(0.5)),
+        Step::Capture { .. } => Some(seconds(0.9)),
+        Step::Complete { .. } => Some(seconds(0.5)),
         Step::Quiesce | Step::Format { .. } | Step::Mount { .. } | Step::StartWorkload => None,
         _ => Some(SignedDuration::ZERO),
     }

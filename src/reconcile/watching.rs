@@ -97,9 +97,15 @@ impl<H: Host> Runner<H> {
                 return;
             }
             self.sleep(end.duration_since(now).min(LOOK_HERE)).await;
-            if let Some(focus) = self.has_changed_here(spec, memory).await {
-                memory.focus = focus;
-                return;
+            match self.has_changed_here(spec, memory).await {
+                // A disk that appeared, a workload that became healthy: what
+                // was to be looked at is enough.
+                Some(Focus::ALL) => return,
+                Some(focus) => {
+                    memory.focus = focus;
+                    return;
+                }
+                None => {}
             }
         }
     }
