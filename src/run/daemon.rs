@@ -47,7 +47,7 @@ pub(super) async fn run(options: &Daemon) -> Result<(), Failure> {
             }
         };
         if next.is_none() {
-            manager.stopping().await;
+            manager.stopping();
         }
         crew.dismiss().await;
         match next {

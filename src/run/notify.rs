@@ -43,12 +43,18 @@ impl Manager {
         }
     }
 
+    /// Said surely: without it the manager gives the daemon up.
     pub(super) async fn ready(&self) {
-        self.tell_surely("READY=1").await;
+        let Some(socket) = &self.socket else { return };
+        match tokio::time::timeout(PATIENCE, socket.send(b"READY=1")).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the service manager did not hear"),
+            Err(_) => tracing::warn!("the service manager does not listen"),
+        }
     }
 
-    pub(super) async fn stopping(&self) {
-        self.tell_surely("STOPPING=1").await;
+    pub(super) fn stopping(&self) {
+        self.tell("STOPPING=1");
     }
 
     pub(super) fn alive(&self) {
@@ -92,16 +98,6 @@ impl Manager {
             && let Err(error) = socket.try_send(state.as_bytes())
         {
             tracing::debug!(%error, state, "the service manager did not hear");
-        }
-    }
-
-    /// For what is said only once.
-    async fn tell_surely(&self, state: &str) {
-        let Some(socket) = &self.socket else { return };
-        match tokio::time::timeout(PATIENCE, socket.send(state.as_bytes())).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::warn!(%error, state, "the service manager did not hear"),
-            Err(_) => tracing::warn!(state, "the service manager does not listen"),
         }
     }
 }
