@@ -49,7 +49,9 @@ pub struct Runner<H> {
 
 /// Is told of every step and every new wait: for logs, console lines, timelines.
 #[derive(Clone)]
-pub struct Teller(Rc<dyn Fn(Timestamp, &Told<'_>)>);
+pub struct Teller(Rc<Tell>);
+
+type Tell = dyn Fn(Timestamp, &Told<'_>);
 
 impl Teller {
     pub fn new(tell: impl Fn(Timestamp, &Told<'_>) + 'static) -> Self {
@@ -196,7 +198,7 @@ impl<H: Host> Runner<H> {
                     idle_looks = idle_looks.wrapping_add(1);
                     memory.focus = match woken {
                         Some(focus) => focus,
-                        None if idle_looks % FULL_EVERY == 0 => Focus::ALL,
+                        None if idle_looks.is_multiple_of(FULL_EVERY) => Focus::ALL,
                         None => Focus::idle(spec),
                     };
                 }

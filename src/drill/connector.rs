@@ -118,7 +118,6 @@ impl HttpConnector for Line {
 impl Line {
     async fn carry(&self, request: Request) -> Result<HttpResponse, ConnectorError> {
         let time = self.shared.time;
-        if std::env::var_os("DBG").is_some() { let b=String::from_utf8_lossy(&request.body).into_owned(); if !request.host.starts_with("169") { eprintln!("{} {} {}", time.now(), self.caller, b.replace("Action=","").replace("&Version=2016-11-15","").chars().take(150).collect::<String>()); } }
         let trip = self.shared.lock().trip(&self.caller, &request, time.now());
         tokio::time::sleep(trip.outbound).await;
         match trip.fate {

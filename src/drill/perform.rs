@@ -121,7 +121,8 @@ impl Teller<'_> {
     /// Waits until everything is in its place, by the region's own truth.
     async fn settle(&mut self, within: SignedDuration) {
         self.must_settle = true;
-        let deadline = tokio::time::Instant::now() + std_duration(within);
+        let late = tokio::time::sleep(std_duration(within));
+        tokio::pin!(late);
         loop {
             let moved = self.stage.moved.notified();
             tokio::pin!(moved);
@@ -130,11 +131,10 @@ impl Teller<'_> {
             if self.unsettled.is_empty() {
                 return;
             }
-            let late = tokio::time::sleep_until(deadline);
             tokio::select! {
                 biased;
                 () = moved => {}
-                () = late => return,
+                () = &mut late => return,
             }
         }
     }

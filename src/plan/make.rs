@@ -15,7 +15,7 @@ pub(super) enum Next<'a> {
     /// This volume is, or is to be, the holder's.
     Use(&'a Volume),
     /// Make one; the step says how.
-    Make(Step),
+    Make(Box<Step>),
     /// Nothing now; the reason stands in the plan.
     Wait,
     /// The newest data is out of reach, and its time is over.
@@ -44,7 +44,7 @@ pub(super) fn restored<'a>(
     } else {
         shape
     };
-    Next::Make(Step::CreateVolume {
+    Next::Make(Box::new(Step::CreateVolume {
         name: spec.name.clone(),
         zone: heir.member.zone.clone(),
         epoch: lineage.next,
@@ -52,7 +52,7 @@ pub(super) fn restored<'a>(
         source: Some(source.clone()),
         shape: shape.clone(),
         tags: tags.clone(),
-    })
+    }))
 }
 
 /// A never-active volume that was made from this source for this zone.
@@ -104,7 +104,7 @@ pub(super) fn blank<'a>(
         });
         return Next::Wait;
     }
-    Next::Make(Step::CreateVolume {
+    Next::Make(Box::new(Step::CreateVolume {
         name: spec.name.clone(),
         zone: heir.member.zone.clone(),
         epoch: lineage.next,
@@ -112,7 +112,7 @@ pub(super) fn blank<'a>(
         source: None,
         shape: spec.first.clone(),
         tags: BTreeMap::new(),
-    })
+    }))
 }
 
 /// Any member that has something untagged at the configured device had a life

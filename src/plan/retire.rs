@@ -48,7 +48,6 @@ fn snapshot(scene: &Scene<'_>, placed: &Placed<'_>, sets: &[Set<'_>]) -> Option<
     if scene.now < due {
         return None;
     }
-    let ours: BTreeSet<_> = placed.active.values().map(|v| &v.id).collect();
     Some(Step::SnapshotLive {
         instance: holder.id.clone(),
         incident: Incident::new(format!("live/{}", scene.now.as_millisecond())),
@@ -62,13 +61,6 @@ fn snapshot(scene: &Scene<'_>, placed: &Placed<'_>, sets: &[Set<'_>]) -> Option<
                 shape: v.shape.clone(),
                 tags: v.tags.clone(),
             })
-            .collect(),
-        exclude: holder
-            .instance?
-            .devices
-            .values()
-            .filter(|id| !ours.contains(id))
-            .cloned()
             .collect(),
     })
 }

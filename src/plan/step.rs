@@ -100,13 +100,12 @@ pub enum Step {
         shape: Shape,
         tags: BTreeMap<String, String>,
     },
-    /// One crash-consistent set of the live volumes of an instance, in one call.
+    /// One crash-consistent set of these live volumes of an instance, in one
+    /// call, without whatever else is attached there.
     SnapshotLive {
         instance: InstanceId,
         incident: Incident,
         volumes: Vec<LiveVolume>,
-        /// Everything else that is attached there and is not ours.
-        exclude: Vec<VolumeId>,
     },
     CreateVolume {
         name: VolumeName,

@@ -199,7 +199,7 @@ fn settle<'a>(
             Next::Use(volume) => {
                 chosen.insert(name, volume);
             }
-            Next::Make(step) => plan.step(step),
+            Next::Make(step) => plan.step(*step),
             Next::Wait | Next::OutOfReach => {}
         }
     }

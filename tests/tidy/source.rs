@@ -6,21 +6,21 @@ use std::path::{Path, PathBuf};
 
 /// One source file, and the views of it that the rules look at. All views have
 /// the same lines.
-pub struct Source {
+pub(crate) struct Source {
     /// From the top of the project, `src/plan/holder.rs`.
-    pub path: String,
-    pub raw: String,
+    pub(crate) path: String,
+    pub(crate) raw: String,
     /// Comments are blank, and so is what stands between quotes.
-    pub code: String,
+    pub(crate) code: String,
     /// `code`, with everything under `#[cfg(test)]` blank as well.
-    pub shipped: String,
+    pub(crate) shipped: String,
     /// What stands between quotes, comments and code are blank.
-    pub texts: String,
+    pub(crate) texts: String,
 }
 
 /// Every `.rs` file under these folders of the project, in order. Files that a
 /// `#[cfg(test)] mod name;` brings in ship nothing.
-pub fn read(folders: &[&str]) -> Vec<Source> {
+pub(crate) fn read(folders: &[&str]) -> Vec<Source> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut paths = Vec::new();
     for folder in folders {
@@ -60,7 +60,7 @@ impl Source {
         Self::new(name, raw)
     }
 
-    pub fn new(path: String, raw: String) -> Self {
+    pub(crate) fn new(path: String, raw: String) -> Self {
         let (code, texts) = split(&raw);
         let shipped = without_tests(&code);
         Self {
@@ -121,37 +121,40 @@ fn test_marks(code: &str) -> Vec<(usize, usize)> {
 }
 
 /// Where a view says something: its line numbers, from 1, and the line.
-pub fn lines_with<'a>(view: &'a str, word: &'a str) -> impl Iterator<Item = (usize, &'a str)> {
+pub(crate) fn lines_with<'a>(
+    view: &'a str,
+    word: &'a str,
+) -> impl Iterator<Item = (usize, &'a str)> {
     numbered(view).filter(move |(_, line)| contains_word(line, word))
 }
 
-pub fn numbered(view: &str) -> impl Iterator<Item = (usize, &str)> {
+pub(crate) fn numbered(view: &str) -> impl Iterator<Item = (usize, &str)> {
     view.lines()
         .enumerate()
         .map(|(index, line)| (index + 1, line))
 }
 
 /// `word` in `line`, not as a part of a longer name.
-pub fn contains_word(line: &str, word: &str) -> bool {
+pub(crate) fn contains_word(line: &str, word: &str) -> bool {
     let name = |c: char| c.is_alphanumeric() || c == '_';
     let starts_name = word.starts_with(name);
     let ends_name = word.ends_with(name);
     line.match_indices(word).any(|(at, _)| {
         let before = line[..at].chars().next_back();
         let after = line[at + word.len()..].chars().next();
-        !(starts_name && before.is_some_and(name)) && !(ends_name && after.is_some_and(name))
+        !(starts_name && before.is_some_and(name) || ends_name && after.is_some_and(name))
     })
 }
 
-pub struct Function {
-    pub name: String,
+pub(crate) struct Function {
+    pub(crate) name: String,
     /// The line its `fn` stands in.
-    pub line: usize,
-    pub lines: usize,
+    pub(crate) line: usize,
+    pub(crate) lines: usize,
 }
 
 /// Every function that has a body, from the line of its `fn` to its last brace.
-pub fn functions(view: &str) -> Vec<Function> {
+pub(crate) fn functions(view: &str) -> Vec<Function> {
     let mut found = Vec::new();
     for (at, _) in view.match_indices("fn ") {
         let part_of_a_name = view[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');

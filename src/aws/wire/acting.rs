@@ -161,7 +161,6 @@ async fn a_live_set_is_taken_at_once_and_leaves_strangers_out() {
         instance: instance.clone(),
         incident: "orders/periodic/1".into(),
         volumes: vec![live("data", &data, 3), live("wal", &wal, 5)],
-        exclude: vec![],
     };
     stand.done(&step).await;
     stand.pass(900).await;
