@@ -41,7 +41,11 @@ fn goes_as_written(path: &Path) -> Outcome {
         )
         .into());
     }
-    if rehearsal.succeeded() { Ok(()) } else { Err(terminal::faults(&rehearsal).join("\n").into()) }
+    if rehearsal.succeeded() {
+        Ok(())
+    } else {
+        Err(terminal::faults(&rehearsal).join("\n").into())
+    }
 }
 
 fn first_difference<'a>(was: &'a str, is: &'a str) -> Option<(usize, (&'a str, &'a str))> {
@@ -50,7 +54,9 @@ fn first_difference<'a>(was: &'a str, is: &'a str) -> Option<(usize, (&'a str, &
     }
     let longest = was.lines().count().max(is.lines().count());
     let line = |text: &'a str, index: usize| text.lines().nth(index).unwrap_or("(nothing)");
-    (0..longest).map(|index| (index + 1, (line(was, index), line(is, index)))).find(|(_, (was, is))| was != is)
+    (0..longest)
+        .map(|index| (index + 1, (line(was, index), line(is, index))))
+        .find(|(_, (was, is))| was != is)
 }
 
 fn keeps_every_promise(path: &Path) -> Outcome {
@@ -59,9 +65,17 @@ fn keeps_every_promise(path: &Path) -> Outcome {
     for seed in SEEDS {
         let rehearsal = rehearse(&scenario, seed)?;
         let faults = terminal::faults(&rehearsal);
-        broken.extend(faults.into_iter().map(|fault| format!("seed {seed}: {fault}")));
+        broken.extend(
+            faults
+                .into_iter()
+                .map(|fault| format!("seed {seed}: {fault}")),
+        );
     }
-    if broken.is_empty() { Ok(()) } else { Err(broken.join("\n").into()) }
+    if broken.is_empty() {
+        Ok(())
+    } else {
+        Err(broken.join("\n").into())
+    }
 }
 
 fn same_seed_same_bytes(path: &Path) -> Outcome {
@@ -74,7 +88,11 @@ fn same_seed_same_bytes(path: &Path) -> Outcome {
     };
     let (first, second) = (run()?, run()?);
     assert!(!first.is_empty(), "nothing was printed");
-    if first == second { Ok(()) } else { Err("the same seed printed different bytes".into()) }
+    if first == second {
+        Ok(())
+    } else {
+        Err("the same seed printed different bytes".into())
+    }
 }
 
 datatest_stable::harness! {

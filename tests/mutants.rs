@@ -21,15 +21,31 @@ fn perform(mutant: Option<Mutant>, scenario: &str) -> Rehearsal {
 
 fn is_broken(rehearsal: &Rehearsal, number: u32) -> bool {
     let prefix = format!("{number} ");
-    let promise = rehearsal.promises.iter().find(|promise| promise.name.starts_with(&prefix));
-    !promise.unwrap_or_else(|| panic!("there is no promise {number}")).held
+    let promise = rehearsal
+        .promises
+        .iter()
+        .find(|promise| promise.name.starts_with(&prefix));
+    !promise
+        .unwrap_or_else(|| panic!("there is no promise {number}"))
+        .held
 }
 
 fn is_caught(mutant: Mutant, scenario: &str, number: u32) {
-    assert!(!is_broken(&perform(None, scenario), number), "{scenario} breaks promise {number} by itself");
+    assert!(
+        !is_broken(&perform(None, scenario), number),
+        "{scenario} breaks promise {number} by itself"
+    );
     let wrong = perform(Some(mutant), scenario);
-    let verdicts: Vec<_> = wrong.promises.iter().filter(|p| !p.held).map(|p| (&p.name, &p.detail)).collect();
-    assert!(is_broken(&wrong, number), "{mutant:?} in {scenario} should break promise {number}; broken: {verdicts:?}");
+    let verdicts: Vec<_> = wrong
+        .promises
+        .iter()
+        .filter(|p| !p.held)
+        .map(|p| (&p.name, &p.detail))
+        .collect();
+    assert!(
+        is_broken(&wrong, number),
+        "{mutant:?} in {scenario} should break promise {number}; broken: {verdicts:?}"
+    );
 }
 
 #[test]

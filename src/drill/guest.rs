@@ -46,17 +46,34 @@ impl Host for Guest {
 
     async fn quiesce(&self, spec: &GroupSpec) -> Result<(), HostError> {
         for unit in spec.workload.units.iter().rev() {
-            if !self.shared.lock().guest_units(&self.instance).get(unit).copied().unwrap_or(false) {
+            if !self
+                .shared
+                .lock()
+                .guest_units(&self.instance)
+                .get(unit)
+                .copied()
+                .unwrap_or(false)
+            {
                 continue;
             }
             self.spend(Delay::UnitStop).await;
             let now = self.shared.time.now();
-            let stopped = self.shared.lock().guest_stop_unit(&self.instance, unit, now);
+            let stopped = self
+                .shared
+                .lock()
+                .guest_stop_unit(&self.instance, unit, now);
             self.done(stopped)?;
         }
         for volume in spec.volumes.iter().rev() {
-            let Some(path) = volume.mount.as_deref().map(text) else { continue };
-            if !self.shared.lock().guest_mounts(&self.instance).contains_key(&path) {
+            let Some(path) = volume.mount.as_deref().map(text) else {
+                continue;
+            };
+            if !self
+                .shared
+                .lock()
+                .guest_mounts(&self.instance)
+                .contains_key(&path)
+            {
                 continue;
             }
             self.spend(Delay::Unmount).await;
@@ -70,35 +87,60 @@ impl Host for Guest {
     async fn format(&self, volume: &VolumeId, filesystem: Filesystem) -> Result<(), HostError> {
         let disks = disks(&self.shared.lock(), &self.instance);
         match disks.get(volume) {
-            Some(Disk { filesystem: None, .. }) => {}
-            Some(Disk { filesystem: Some(found), .. }) => {
-                return Err(refused(format!("{volume} is not blank: probing finds {found}")));
+            Some(Disk {
+                filesystem: None, ..
+            }) => {}
+            Some(Disk {
+                filesystem: Some(found),
+                ..
+            }) => {
+                return Err(refused(format!(
+                    "{volume} is not blank: probing finds {found}"
+                )));
             }
             None => return Err(refused(format!("{volume} does not show as a disk"))),
         }
         self.spend(Delay::Format).await;
         let now = self.shared.time.now();
         let name = filesystem.name();
-        let formatted = self.shared.lock().guest_format(&self.instance, volume.as_str(), name, now);
+        let formatted = self
+            .shared
+            .lock()
+            .guest_format(&self.instance, volume.as_str(), name, now);
         self.done(formatted)
     }
 
     async fn mount(&self, spec: &VolumeSpec, volume: &VolumeId) -> Result<(), HostError> {
-        let Some(path) = spec.mount.as_deref().map(text) else { return Ok(()) };
+        let Some(path) = spec.mount.as_deref().map(text) else {
+            return Ok(());
+        };
         self.spend(Delay::Mount).await;
         let now = self.shared.time.now();
-        let mounted = self.shared.lock().guest_mount(&self.instance, volume.as_str(), &path, now);
+        let mounted = self
+            .shared
+            .lock()
+            .guest_mount(&self.instance, volume.as_str(), &path, now);
         self.done(mounted)
     }
 
     async fn start_workload(&self, spec: &GroupSpec) -> Result<(), HostError> {
         for unit in &spec.workload.units {
-            if self.shared.lock().guest_units(&self.instance).get(unit).copied().unwrap_or(false) {
+            if self
+                .shared
+                .lock()
+                .guest_units(&self.instance)
+                .get(unit)
+                .copied()
+                .unwrap_or(false)
+            {
                 continue;
             }
             self.spend(Delay::UnitStart).await;
             let now = self.shared.time.now();
-            let started = self.shared.lock().guest_start_unit(&self.instance, unit, now);
+            let started = self
+                .shared
+                .lock()
+                .guest_start_unit(&self.instance, unit, now);
             self.done(started)?;
         }
         Ok(())
@@ -107,7 +149,10 @@ impl Host for Guest {
 
 impl Guest {
     pub fn new(shared: Shared, instance: &str) -> Self {
-        Self { shared, instance: instance.to_owned() }
+        Self {
+            shared,
+            instance: instance.to_owned(),
+        }
     }
 
     /// What an image without rehome does at boot: wait for its disks, format
@@ -123,7 +168,9 @@ impl Guest {
 
     async fn bring_up(&self, spec: &GroupSpec) -> Result<bool, HostError> {
         for volume in &spec.volumes {
-            let Some((disk, blank)) = self.disk_at(&volume.device) else { return Ok(false) };
+            let Some((disk, blank)) = self.disk_at(&volume.device) else {
+                return Ok(false);
+            };
             let here = self.look(spec).await?;
             if here.mounts.contains_key(&volume.name) {
                 continue;
@@ -201,7 +248,10 @@ fn disks(region: &Region, instance: &str) -> BTreeMap<VolumeId, Disk> {
     let devices = region.guest_devices(instance).into_iter();
     devices
         .map(|found| {
-            let disk = Disk { path: found.device, filesystem: found.filesystem };
+            let disk = Disk {
+                path: found.device,
+                filesystem: found.filesystem,
+            };
             (VolumeId::new(found.volume), disk)
         })
         .collect()

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rehome_region::{Entry, Truth, What};
 use rehome_region::model::{AttachmentState, InstanceState};
+use rehome_region::{Entry, Truth, What};
 
 use crate::spec::{GroupSpec, Kind, VolumeSpec};
 use crate::tags;
@@ -33,17 +33,22 @@ pub fn holder(truth: &Truth, spec: &GroupSpec, dark: &BTreeSet<String>) -> Optio
         Kind::Asg => {
             let group = truth.groups.get(spec.name.as_str())?;
             let serving = group.members.values().filter(|member| {
-                member.lifecycle.as_str() == "InService" && member.healthy && !dark.contains(&member.zone)
+                member.lifecycle.as_str() == "InService"
+                    && member.healthy
+                    && !dark.contains(&member.zone)
             });
             let ids: Vec<&str> = serving.map(|member| member.instance.as_str()).collect();
-            if let [one] = ids.as_slice() { Some((*one).to_owned()) } else { None }
+            if let [one] = ids.as_slice() {
+                Some((*one).to_owned())
+            } else {
+                None
+            }
         }
         Kind::Pair { members } => {
             let mut running = members.iter().filter(|member| {
                 let instance = truth.instances.get(member.as_str());
-                instance.is_some_and(|i| {
-                    i.state == InstanceState::Running && !dark.contains(&i.zone)
-                })
+                instance
+                    .is_some_and(|i| i.state == InstanceState::Running && !dark.contains(&i.zone))
             });
             let first = running.next()?;
             running.next().is_none().then(|| first.as_str().to_owned())
@@ -52,7 +57,12 @@ pub fn holder(truth: &Truth, spec: &GroupSpec, dark: &BTreeSet<String>) -> Optio
 }
 
 /// What is not in its place, in words; nothing if all is settled.
-pub fn unsettled(truth: &Truth, spec: &GroupSpec, dark: &BTreeSet<String>, addresses: &[String]) -> Vec<String> {
+pub fn unsettled(
+    truth: &Truth,
+    spec: &GroupSpec,
+    dark: &BTreeSet<String>,
+    addresses: &[String],
+) -> Vec<String> {
     let mut open = open_actions(truth, spec, dark);
     let Some(holder) = holder(truth, spec, dark) else {
         open.push("no single member is in service".to_owned());
@@ -64,12 +74,22 @@ pub fn unsettled(truth: &Truth, spec: &GroupSpec, dark: &BTreeSet<String>, addre
         }
     }
     for allocation in addresses {
-        let home = truth.addresses.get(allocation).and_then(|address| address.instance.as_deref());
+        let home = truth
+            .addresses
+            .get(allocation)
+            .and_then(|address| address.instance.as_deref());
         if home != Some(holder.as_str()) {
-            open.push(format!("{allocation} is at {}, not at {holder}", home.unwrap_or("nobody")));
+            open.push(format!(
+                "{allocation} is at {}, not at {holder}",
+                home.unwrap_or("nobody")
+            ));
         }
     }
-    let units = truth.instances.get(&holder).map(|i| i.guest.units.clone()).unwrap_or_default();
+    let units = truth
+        .instances
+        .get(&holder)
+        .map(|i| i.guest.units.clone())
+        .unwrap_or_default();
     for unit in &spec.workload.units {
         if !units.get(unit).copied().unwrap_or(false) {
             open.push(format!("{unit} does not run on {holder}"));
@@ -81,28 +101,47 @@ pub fn unsettled(truth: &Truth, spec: &GroupSpec, dark: &BTreeSet<String>, addre
 /// Lifecycle actions that nobody has closed yet, outside of the dark.
 fn open_actions(truth: &Truth, spec: &GroupSpec, dark: &BTreeSet<String>) -> Vec<String> {
     let group = truth.groups.get(spec.name.as_str());
-    let members = group.map(|group| group.members.values()).into_iter().flatten();
+    let members = group
+        .map(|group| group.members.values())
+        .into_iter()
+        .flatten();
     members
         .filter(|member| !dark.contains(&member.zone))
-        .filter(|member| member.lifecycle.as_str() != "InService" && !member.lifecycle.as_str().ends_with(":Proceed"))
+        .filter(|member| {
+            member.lifecycle.as_str() != "InService"
+                && !member.lifecycle.as_str().ends_with(":Proceed")
+        })
         .map(|member| format!("{} is {}", member.instance, member.lifecycle.as_str()))
         .collect()
 }
 
-fn in_place(truth: &Truth, spec: &GroupSpec, volume: &VolumeSpec, holder: &str) -> Result<(), String> {
+fn in_place(
+    truth: &Truth,
+    spec: &GroupSpec,
+    volume: &VolumeSpec,
+    holder: &str,
+) -> Result<(), String> {
     let name = &volume.name;
     let here = truth.volumes.values().find(|candidate| {
         let tags = &candidate.tags;
         tags.get(tags::GROUP).map(String::as_str) == Some(spec.name.as_str())
             && tags.get(tags::VOLUME).map(String::as_str) == Some(name.as_str())
-            && candidate.attachment.as_ref().is_some_and(|a| a.instance == holder)
+            && candidate
+                .attachment
+                .as_ref()
+                .is_some_and(|a| a.instance == holder)
     });
-    let Some(here) = here else { return Err(format!("{holder} has no volume {name}")) };
+    let Some(here) = here else {
+        return Err(format!("{holder} has no volume {name}"));
+    };
     let attached = here.attachment.as_ref().is_some_and(|attachment| {
         attachment.state == AttachmentState::Attached && attachment.device == volume.device
     });
     if !attached {
-        return Err(format!("{} is not attached to {holder} as {}", here.id, volume.device));
+        return Err(format!(
+            "{} is not attached to {holder} as {}",
+            here.id, volume.device
+        ));
     }
     if let Some(path) = &volume.mount {
         let path = path.to_string_lossy().into_owned();
@@ -124,11 +163,15 @@ fn marked(
     name: &str,
     tags: &BTreeMap<String, String>,
 ) -> Result<(), String> {
-    let Some(group) = truth.groups.get(spec.name.as_str()) else { return Ok(()) };
+    let Some(group) = truth.groups.get(spec.name.as_str()) else {
+        return Ok(());
+    };
     let marker = group.tags.get(&format!("{}{name}", tags::MARKER_PREFIX));
     let epoch = tags.get(tags::EPOCH);
     if marker.is_some() && marker == epoch {
         return Ok(());
     }
-    Err(format!("the group's marker of {name} is {marker:?}, its volume's epoch {epoch:?}"))
+    Err(format!(
+        "the group's marker of {name} is {marker:?}, its volume's epoch {epoch:?}"
+    ))
 }

@@ -82,10 +82,16 @@ impl Ledger {
         let at = entry.at;
         match &entry.what {
             What::Lifecycle { instance, to, .. } => {
-                self.lifecycles.entry(instance.clone()).or_default().push((at, to.clone()));
+                self.lifecycles
+                    .entry(instance.clone())
+                    .or_default()
+                    .push((at, to.clone()));
             }
             What::InstanceState { instance, to, .. } => {
-                self.states.entry(instance.clone()).or_default().push((at, to.clone()));
+                self.states
+                    .entry(instance.clone())
+                    .or_default()
+                    .push((at, to.clone()));
             }
             What::ZoneDown { zone } => {
                 self.dark.entry(zone.clone()).or_default().push((at, None));
@@ -95,7 +101,14 @@ impl Ledger {
                     last.1 = Some(at);
                 }
             }
-            What::WriterStarted { instance, volume, path, lost_writes, lost, .. } => {
+            What::WriterStarted {
+                instance,
+                volume,
+                path,
+                lost_writes,
+                lost,
+                ..
+            } => {
                 self.terms.push(Term {
                     instance: instance.clone(),
                     volume: volume.clone(),
@@ -106,7 +119,9 @@ impl Ledger {
                     lost: *lost,
                 });
             }
-            What::WriterStopped { instance, volume, .. } => self.end_term(instance, volume, at),
+            What::WriterStopped {
+                instance, volume, ..
+            } => self.end_term(instance, volume, at),
             _ => self.take_storage(entry),
         }
     }
@@ -114,7 +129,12 @@ impl Ledger {
     fn take_storage(&mut self, entry: &Entry) {
         let at = entry.at;
         match &entry.what {
-            What::VolumeCreated { volume, zone, source, tags } => {
+            What::VolumeCreated {
+                volume,
+                zone,
+                source,
+                tags,
+            } => {
                 let life = self.volumes.entry(volume.clone()).or_default();
                 life.created = Some(at);
                 life.zone.clone_from(zone);
@@ -124,7 +144,13 @@ impl Ledger {
             What::VolumeDeleted { volume } => {
                 self.volumes.entry(volume.clone()).or_default().deleted = Some(at);
             }
-            What::SnapshotStarted { snapshot, volume, counter, tags, .. } => {
+            What::SnapshotStarted {
+                snapshot,
+                volume,
+                counter,
+                tags,
+                ..
+            } => {
                 let life = SnapshotLife {
                     volume: volume.clone(),
                     by: entry.who.clone(),
@@ -146,13 +172,28 @@ impl Ledger {
                     life.deleted = Some(at);
                 }
             }
-            What::Tagged { resource, key, value } => self.tag(resource, key, value),
+            What::Tagged {
+                resource,
+                key,
+                value,
+            } => self.tag(resource, key, value),
             What::Attached { volume, instance } => {
-                let stay = Stay { instance: instance.clone(), from: at, until: None };
-                self.attachments.entry(volume.clone()).or_default().push(stay);
+                let stay = Stay {
+                    instance: instance.clone(),
+                    from: at,
+                    until: None,
+                };
+                self.attachments
+                    .entry(volume.clone())
+                    .or_default()
+                    .push(stay);
             }
             What::Detached { volume, instance } => {
-                let stays = self.attachments.entry(volume.clone()).or_default().iter_mut();
+                let stays = self
+                    .attachments
+                    .entry(volume.clone())
+                    .or_default()
+                    .iter_mut();
                 for stay in stays.filter(|s| s.instance == *instance && s.until.is_none()) {
                     stay.until = Some(at);
                 }
@@ -188,13 +229,18 @@ impl Ledger {
     /// Was this zone dark at that time?
     pub fn is_dark(&self, zone: &str, at: Timestamp) -> bool {
         let nights = self.dark.get(zone).into_iter().flatten();
-        nights.clone().any(|(from, to)| *from <= at && to.is_none_or(|to| at <= to))
+        nights
+            .clone()
+            .any(|(from, to)| *from <= at && to.is_none_or(|to| at <= to))
     }
 
     /// When the zone last came back before that time.
     pub fn lit_before(&self, zone: &str, at: Timestamp) -> Option<Timestamp> {
         let nights = self.dark.get(zone).into_iter().flatten();
-        nights.filter_map(|(_, to)| *to).filter(|to| *to <= at).max()
+        nights
+            .filter_map(|(_, to)| *to)
+            .filter(|to| *to <= at)
+            .max()
     }
 
     pub fn lifecycle_at(&self, instance: &str, at: Timestamp) -> Option<&str> {
@@ -223,7 +269,11 @@ impl Ledger {
     /// which they came into use: the true line of succession.
     pub fn succession(&self, path: &str, until: Timestamp) -> Vec<&str> {
         let mut line: Vec<&str> = Vec::new();
-        for term in self.terms.iter().filter(|t| t.path == path && t.from <= until) {
+        for term in self
+            .terms
+            .iter()
+            .filter(|t| t.path == path && t.from <= until)
+        {
             if !line.contains(&term.volume.as_str()) {
                 line.push(&term.volume);
             }
@@ -232,13 +282,19 @@ impl Ledger {
     }
 
     pub fn first_written(&self, volume: &str) -> Option<Timestamp> {
-        self.terms.iter().find(|term| term.volume == volume).map(|term| term.from)
+        self.terms
+            .iter()
+            .find(|term| term.volume == volume)
+            .map(|term| term.from)
     }
 
     /// Which instance had the volume at that time.
     pub fn attached_to(&self, volume: &str, at: Timestamp) -> Option<&str> {
         let stays = self.attachments.get(volume)?;
-        let stay = stays.iter().rev().find(|s| s.from <= at && s.until.is_none_or(|u| at < u))?;
+        let stay = stays
+            .iter()
+            .rev()
+            .find(|s| s.from <= at && s.until.is_none_or(|u| at < u))?;
         Some(&stay.instance)
     }
 }

@@ -30,7 +30,12 @@ pub fn remark(at: Timestamp, who: &str, told: &Told<'_>) -> Option<Remark> {
         Told::Waiting(wait) => (Kind::Waits, wait.reason.to_string()),
         Told::Settled => (Kind::Reached, "settled".to_owned()),
     };
-    Some(Remark { at, who: who.to_owned(), what, kind })
+    Some(Remark {
+        at,
+        who: who.to_owned(),
+        what,
+        kind,
+    })
 }
 
 /// The cast, and everything in order.
@@ -41,9 +46,13 @@ pub fn timeline(
     zero: Timestamp,
 ) -> (BTreeMap<String, String>, Vec<Moment>) {
     let names = names(entries, ledger);
-    let told = entries.iter().filter(|entry| !is_of_root_volume(&entry.what, ledger));
+    let told = entries
+        .iter()
+        .filter(|entry| !is_of_root_volume(&entry.what, ledger));
     let happened = told.filter_map(happening);
-    let mut remarks: Vec<Remark> = happened.chain(stage.remarks.borrow().iter().cloned()).collect();
+    let mut remarks: Vec<Remark> = happened
+        .chain(stage.remarks.borrow().iter().cloned())
+        .collect();
     // Stable: what happens in one instant stays in its order, AWS before the
     // runners that react to it.
     remarks.sort_by_key(|remark| remark.at);
@@ -65,7 +74,11 @@ pub fn incidents(paths: &[CriticalPath], zero: Timestamp) -> Vec<Incident> {
         at_seconds: since(zero, path.started),
         rto_seconds: path.rto.map(seconds),
         critical_path_seconds: path.shortest.map(seconds),
-        path: path.steps.iter().map(|(step, time)| (step.clone(), seconds(*time))).collect(),
+        path: path
+            .steps
+            .iter()
+            .map(|(step, time)| (step.clone(), seconds(*time)))
+            .collect(),
     });
     told.collect()
 }
@@ -90,7 +103,10 @@ const ORDINALS: [&str; 6] = ["first", "second", "third", "fourth", "fifth", "six
 fn names(entries: &[Entry], ledger: &Ledger) -> BTreeMap<String, String> {
     let mut names = BTreeMap::new();
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    for entry in entries.iter().filter(|entry| !is_of_root_volume(&entry.what, ledger)) {
+    for entry in entries
+        .iter()
+        .filter(|entry| !is_of_root_volume(&entry.what, ledger))
+    {
         let (id, kind) = match &entry.what {
             What::InstanceState { instance, .. } => (instance, "instance".to_owned()),
             What::VolumeCreated { volume, .. } => (volume, volume_kind(ledger, volume)),
@@ -135,7 +151,12 @@ fn happening(entry: &Entry) -> Option<Remark> {
     let (who, kind, what) = instance_news(&entry.what)
         .or_else(|| storage_news(&entry.what))
         .or_else(|| nature_news(&entry.what))?;
-    Some(Remark { at: entry.at, who, what, kind })
+    Some(Remark {
+        at: entry.at,
+        who,
+        what,
+        kind,
+    })
 }
 
 type News = Option<(String, Kind, String)>;
@@ -143,21 +164,39 @@ type News = Option<(String, Kind, String)>;
 fn instance_news(what: &What) -> News {
     let auto_scaling = || "auto scaling".to_owned();
     Some(match what {
-        What::InstanceState { instance, to, .. } => (instance.clone(), Kind::Happens, format!("is {to}")),
+        What::InstanceState { instance, to, .. } => {
+            (instance.clone(), Kind::Happens, format!("is {to}"))
+        }
         What::Booted { instance } => (instance.clone(), Kind::Happens, "has booted".to_owned()),
-        What::GuestDown { instance } => (instance.clone(), Kind::Happens, "its system is down".to_owned()),
-        What::Lifecycle { instance, from, to, .. } if from.is_empty() => {
-            (auto_scaling(), Kind::Happens, format!("{instance}: {to}"))
-        }
-        What::Lifecycle { instance, from, to, .. } => {
-            (auto_scaling(), Kind::Happens, format!("{instance}: {from} → {to}"))
-        }
-        What::HookClosed { instance, how, .. } if *how != Closed::Continue => {
-            (auto_scaling(), Kind::Fails, format!("the lifecycle action of {instance} ended by {how:?}"))
-        }
-        What::Health { instance, status, by } => {
-            (auto_scaling(), Kind::Happens, format!("{instance} is {status}, says {by}"))
-        }
+        What::GuestDown { instance } => (
+            instance.clone(),
+            Kind::Happens,
+            "its system is down".to_owned(),
+        ),
+        What::Lifecycle {
+            instance, from, to, ..
+        } if from.is_empty() => (auto_scaling(), Kind::Happens, format!("{instance}: {to}")),
+        What::Lifecycle {
+            instance, from, to, ..
+        } => (
+            auto_scaling(),
+            Kind::Happens,
+            format!("{instance}: {from} → {to}"),
+        ),
+        What::HookClosed { instance, how, .. } if *how != Closed::Continue => (
+            auto_scaling(),
+            Kind::Fails,
+            format!("the lifecycle action of {instance} ended by {how:?}"),
+        ),
+        What::Health {
+            instance,
+            status,
+            by,
+        } => (
+            auto_scaling(),
+            Kind::Happens,
+            format!("{instance} is {status}, says {by}"),
+        ),
         _ => return None,
     })
 }
@@ -168,19 +207,42 @@ fn storage_news(what: &What) -> News {
         What::VolumeState { volume, from, to } if from == "creating" && to != "in-use" => {
             ebs(Kind::Happens, format!("{volume} is {to}"))
         }
-        What::Attached { volume, instance } => ebs(Kind::Happens, format!("{volume} is attached to {instance}")),
-        What::Detached { volume, instance } => ebs(Kind::Happens, format!("{volume} is detached from {instance}")),
-        What::SnapshotStarted { snapshot, volume, writer_active, .. } => {
-            let quiet = if *writer_active { "while it was in use" } else { "while it was quiet" };
-            ebs(Kind::Happens, format!("{snapshot} of {volume} began, {quiet}"))
+        What::Attached { volume, instance } => {
+            ebs(Kind::Happens, format!("{volume} is attached to {instance}"))
         }
-        What::SnapshotCompleted { snapshot } => ebs(Kind::Happens, format!("{snapshot} is complete")),
+        What::Detached { volume, instance } => ebs(
+            Kind::Happens,
+            format!("{volume} is detached from {instance}"),
+        ),
+        What::SnapshotStarted {
+            snapshot,
+            volume,
+            writer_active,
+            ..
+        } => {
+            let quiet = if *writer_active {
+                "while it was in use"
+            } else {
+                "while it was quiet"
+            };
+            ebs(
+                Kind::Happens,
+                format!("{snapshot} of {volume} began, {quiet}"),
+            )
+        }
+        What::SnapshotCompleted { snapshot } => {
+            ebs(Kind::Happens, format!("{snapshot} is complete"))
+        }
         What::SnapshotFailed { snapshot } => ebs(Kind::Fails, format!("{snapshot} failed")),
         What::SnapshotDeleted { snapshot } => ebs(Kind::Happens, format!("{snapshot} is gone")),
         What::VolumeDeleted { volume } => ebs(Kind::Happens, format!("{volume} is gone")),
         What::AddressMoved { allocation, to, .. } => {
             let to = to.as_deref().unwrap_or("nobody");
-            Some(("ec2".to_owned(), Kind::Happens, format!("{allocation} is with {to}")))
+            Some((
+                "ec2".to_owned(),
+                Kind::Happens,
+                format!("{allocation} is with {to}"),
+            ))
         }
         _ => None,
     }
@@ -188,36 +250,91 @@ fn storage_news(what: &What) -> News {
 
 fn nature_news(what: &What) -> News {
     Some(match what {
-        What::IncidentStarted { instance, cause, .. } => {
-            ("nature".to_owned(), Kind::Incident, format!("{}: {instance}", cause.trim_end_matches('.')))
-        }
-        What::ZoneDown { zone } => ("nature".to_owned(), Kind::Incident, format!("{zone} goes dark")),
-        What::ZoneUp { zone } => ("nature".to_owned(), Kind::Incident, format!("{zone} is back")),
+        What::IncidentStarted {
+            instance, cause, ..
+        } => (
+            "nature".to_owned(),
+            Kind::Incident,
+            format!("{}: {instance}", cause.trim_end_matches('.')),
+        ),
+        What::ZoneDown { zone } => (
+            "nature".to_owned(),
+            Kind::Incident,
+            format!("{zone} goes dark"),
+        ),
+        What::ZoneUp { zone } => (
+            "nature".to_owned(),
+            Kind::Incident,
+            format!("{zone} is back"),
+        ),
         What::Formatted { volume, had_data } => {
-            let kind = if *had_data { Kind::Fails } else { Kind::Happens };
+            let kind = if *had_data {
+                Kind::Fails
+            } else {
+                Kind::Happens
+            };
             ("guest".to_owned(), kind, format!("{volume} is formatted"))
         }
-        What::Mounted { instance, volume, path } => {
-            (instance.clone(), Kind::Happens, format!("{volume} is mounted at {path}"))
-        }
-        What::Unmounted { instance, volume, path } => {
-            (instance.clone(), Kind::Happens, format!("{volume} is unmounted from {path}"))
-        }
-        What::WriterStarted { instance, path, counter, lost_writes, lost, .. } => {
+        What::Mounted {
+            instance,
+            volume,
+            path,
+        } => (
+            instance.clone(),
+            Kind::Happens,
+            format!("{volume} is mounted at {path}"),
+        ),
+        What::Unmounted {
+            instance,
+            volume,
+            path,
+        } => (
+            instance.clone(),
+            Kind::Happens,
+            format!("{volume} is unmounted from {path}"),
+        ),
+        What::WriterStarted {
+            instance,
+            path,
+            counter,
+            lost_writes,
+            lost,
+            ..
+        } => {
             let loss = if *lost_writes > 0 {
-                format!(", {lost_writes} writes ({:.1} s) are lost", lost.as_secs_f64())
+                format!(
+                    ", {lost_writes} writes ({:.1} s) are lost",
+                    lost.as_secs_f64()
+                )
             } else {
                 ", nothing is lost".to_owned()
             };
-            (instance.clone(), Kind::Happens, format!("the workload writes to {path} from {counter} on{loss}"))
+            (
+                instance.clone(),
+                Kind::Happens,
+                format!("the workload writes to {path} from {counter} on{loss}"),
+            )
         }
-        What::WriterStopped { instance, path, counter, .. } => {
-            (instance.clone(), Kind::Happens, format!("the workload's last write to {path} is {counter}"))
-        }
-        What::SplitBrain { path, .. } => {
-            ("nature".to_owned(), Kind::Fails, format!("two write to {path} at once"))
-        }
-        What::ServiceUp { instance, .. } => (instance.clone(), Kind::Reached, "the service is up".to_owned()),
+        What::WriterStopped {
+            instance,
+            path,
+            counter,
+            ..
+        } => (
+            instance.clone(),
+            Kind::Happens,
+            format!("the workload's last write to {path} is {counter}"),
+        ),
+        What::SplitBrain { path, .. } => (
+            "nature".to_owned(),
+            Kind::Fails,
+            format!("two write to {path} at once"),
+        ),
+        What::ServiceUp { instance, .. } => (
+            instance.clone(),
+            Kind::Reached,
+            "the service is up".to_owned(),
+        ),
         _ => return None,
     })
 }

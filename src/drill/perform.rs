@@ -34,7 +34,11 @@ const OPERATOR: &str = "operator";
 /// Performs the scenario and judges it.
 pub async fn perform(scenario: &Scenario, seed: u64) -> Rehearsal {
     let time = VirtualTime::start();
-    let settings = Settings { seed, zones: scenario.zones.clone(), ..Settings::default() };
+    let settings = Settings {
+        seed,
+        zones: scenario.zones.clone(),
+        ..Settings::default()
+    };
     let mut region = Region::new(settings, time.now());
     region.settings_mut().faults.rules = scenario.mishaps.iter().map(rule).collect();
     let (spec, addresses) = allocate(&mut region, &scenario.spec, time.now());
@@ -144,7 +148,11 @@ impl Teller<'_> {
         self.must_settle = false;
         tokio::time::sleep(std_duration(lasting)).await;
         let held = !self.open_ends().is_empty();
-        let detail = if held { "it waited for a person" } else { "it went ahead" };
+        let detail = if held {
+            "it waited for a person"
+        } else {
+            "it went ahead"
+        };
         self.expectations.push(Verdict {
             name: format!("holds for {lasting:#}"),
             held,
@@ -155,8 +163,7 @@ impl Teller<'_> {
     fn open_ends(&self) -> Vec<String> {
         let region = self.stage.shared.lock();
         let dark = court::dark_zones(region.record().entries());
-        let mut open =
-            court::unsettled(&region.truth(), &self.stage.spec, &dark, &self.addresses);
+        let mut open = court::unsettled(&region.truth(), &self.stage.spec, &dark, &self.addresses);
         // What was just struck may not show in any state yet.
         let paths = region.incident_paths();
         if paths.last().is_some_and(|path| path.recovered.is_none()) {
@@ -191,7 +198,12 @@ impl Teller<'_> {
         };
         let mut region = self.stage.shared.lock();
         let now = self.stage.now();
-        let zone = region.truth().instances.get(&holder).map(|i| i.zone.clone()).unwrap_or_default();
+        let zone = region
+            .truth()
+            .instances
+            .get(&holder)
+            .map(|i| i.zone.clone())
+            .unwrap_or_default();
         for volume in &self.stage.spec.volumes {
             let size = u64::from(volume.first.size_gib.unwrap_or(10));
             let id = region.create_volume(&zone, size, Tags::new(), now);
@@ -209,7 +221,8 @@ impl Teller<'_> {
     /// Rehome is installed: hooks, `rehome adopt`, the daemon.
     async fn adopt(&mut self) {
         let Some(holder) = self.holder() else {
-            self.unsettled.push("there is no holder to adopt from".to_owned());
+            self.unsettled
+                .push("there is no holder to adopt from".to_owned());
             return;
         };
         let spec = self.stage.spec.clone();
@@ -221,7 +234,11 @@ impl Teller<'_> {
         }
         let adoption = Adoption {
             volumes: self.volumes_of(&holder),
-            addresses: self.addresses.iter().map(|id| AllocationId::new(id.as_str())).collect(),
+            addresses: self
+                .addresses
+                .iter()
+                .map(|id| AllocationId::new(id.as_str()))
+                .collect(),
         };
         let aws = Aws::from_config(&self.stage.shared.sdk_config(OPERATOR));
         if let Err(error) = aws.adopt(&spec.name, &adoption).await {
@@ -278,19 +295,39 @@ impl Teller<'_> {
         self.expectations.push(Verdict { name, held, detail });
     }
 
-    fn counted(&self, what: &str, count: usize, is: impl Fn(&What) -> bool) -> (String, bool, String) {
+    fn counted(
+        &self,
+        what: &str,
+        count: usize,
+        is: impl Fn(&What) -> bool,
+    ) -> (String, bool, String) {
         let region = self.stage.shared.lock();
-        let found = region.record().entries().iter().filter(|entry| is(&entry.what)).count();
-        (format!("{what}: {count}"), found == count, format!("{found} found"))
+        let found = region
+            .record()
+            .entries()
+            .iter()
+            .filter(|entry| is(&entry.what))
+            .count();
+        (
+            format!("{what}: {count}"),
+            found == count,
+            format!("{found} found"),
+        )
     }
 
     /// The most that any writer found missing when it began.
     fn lost(&self) -> Duration {
         let region = self.stage.shared.lock();
-        let lost = region.record().entries().iter().filter_map(|entry| match &entry.what {
-            What::WriterStarted { lost, lost_writes, .. } if *lost_writes > 0 => Some(*lost),
-            _ => None,
-        });
+        let lost = region
+            .record()
+            .entries()
+            .iter()
+            .filter_map(|entry| match &entry.what {
+                What::WriterStarted {
+                    lost, lost_writes, ..
+                } if *lost_writes > 0 => Some(*lost),
+                _ => None,
+            });
         lost.max().unwrap_or_default()
     }
 
@@ -307,7 +344,8 @@ impl Teller<'_> {
             let rto = |i: &crate::report::Incident| i.rto_seconds.unwrap_or(f64::INFINITY);
             rto(a).total_cmp(&rto(b))
         });
-        let (cast, timeline) = narrate::timeline(&self.stage, region.record().entries(), &ledger, zero);
+        let (cast, timeline) =
+            narrate::timeline(&self.stage, region.record().entries(), &ledger, zero);
         Rehearsal {
             scenario: self.scenario.name.clone(),
             title: self.scenario.title.clone(),
@@ -344,8 +382,15 @@ impl Teller<'_> {
 /// What all runners together asked of AWS.
 fn calls_since(region: &Region, since: Timestamp) -> BTreeMap<String, u64> {
     let mut calls = BTreeMap::new();
-    for entry in region.record().entries().iter().filter(|entry| entry.at >= since) {
-        if let What::Call { service, action, .. } = &entry.what
+    for entry in region
+        .record()
+        .entries()
+        .iter()
+        .filter(|entry| entry.at >= since)
+    {
+        if let What::Call {
+            service, action, ..
+        } = &entry.what
             && service != "imds"
         {
             *calls.entry(action.clone()).or_default() += 1;
@@ -393,7 +438,10 @@ fn group_setup(scenario: &Scenario) -> GroupSetup {
 
 fn hooks(scenario: &Scenario) -> Vec<HookSetup> {
     let heartbeat = u64::try_from(scenario.heartbeat.as_secs()).unwrap_or(300);
-    vec![HookSetup::launching(heartbeat), HookSetup::terminating(heartbeat)]
+    vec![
+        HookSetup::launching(heartbeat),
+        HookSetup::terminating(heartbeat),
+    ]
 }
 
 /// As a person would, by the API.
@@ -415,9 +463,10 @@ fn put_hook(region: &mut Region, group: &str, hook: &HookSetup, now: Timestamp) 
 /// An older volume of this name, snapshotted again with its tags copied.
 fn snapshot_of_old(region: &mut Region, name: &str, now: Timestamp) {
     let truth = region.truth();
-    let named = truth.volumes.values().filter(|volume| {
-        volume.tags.get(tags::VOLUME).map(String::as_str) == Some(name)
-    });
+    let named = truth
+        .volumes
+        .values()
+        .filter(|volume| volume.tags.get(tags::VOLUME).map(String::as_str) == Some(name));
     let old = named.min_by_key(|volume| (volume.created, volume.id.clone()));
     if let Some(old) = old {
         region.snapshot_by_hand(&old.id, old.tags.clone(), now);
@@ -431,7 +480,11 @@ fn erase(region: &mut Region, name: &str, now: Timestamp) {
     for volume in truth.volumes.values().filter(|volume| named(&volume.tags)) {
         region.delete_volume_by_hand(&volume.id, now);
     }
-    for snapshot in truth.snapshots.values().filter(|snapshot| named(&snapshot.tags)) {
+    for snapshot in truth
+        .snapshots
+        .values()
+        .filter(|snapshot| named(&snapshot.tags))
+    {
         region.delete_snapshot_by_hand(&snapshot.id, now);
     }
 }

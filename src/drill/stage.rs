@@ -140,7 +140,10 @@ impl Stage {
         let guest = Guest::new(self.shared.clone(), instance);
         let mut runner = self.runner(instance, Some(guest));
         let (spec, every) = (self.spec.clone(), self.poll_every);
-        let deadline = self.now().saturating_add(BOOTSTRAP_TIMEOUT).unwrap_or(Timestamp::MAX);
+        let deadline = self
+            .now()
+            .saturating_add(BOOTSTRAP_TIMEOUT)
+            .unwrap_or(Timestamp::MAX);
         let task = tokio::task::spawn_local(async move {
             runner.until_settled(&spec, deadline).await;
             runner.keep(&spec, every, &Notify::new()).await;
@@ -180,8 +183,14 @@ impl Stage {
     /// Keeps what AWS will forget, and wakes the controller.
     fn read_record(&self) {
         let region = self.shared.lock();
-        let fresh = region.record().entries().get(self.read.get()..).unwrap_or_default();
-        let changes = fresh.iter().filter(|entry| !matches!(entry.what, What::Call { .. }));
+        let fresh = region
+            .record()
+            .entries()
+            .get(self.read.get()..)
+            .unwrap_or_default();
+        let changes = fresh
+            .iter()
+            .filter(|entry| !matches!(entry.what, What::Call { .. }));
         let (mut keep, mut wake) = (false, false);
         for entry in changes {
             keep |= is_new_fact(&entry.what);
@@ -190,7 +199,10 @@ impl Stage {
         self.read.set(region.record().entries().len());
         if keep {
             let truth = region.truth();
-            let zones = truth.instances.into_iter().map(|(id, instance)| (id, instance.zone));
+            let zones = truth
+                .instances
+                .into_iter()
+                .map(|(id, instance)| (id, instance.zone));
             self.zones.borrow_mut().extend(zones);
             self.volumes.borrow_mut().extend(truth.volumes);
         }
@@ -207,7 +219,10 @@ impl Stage {
 fn is_new_fact(what: &What) -> bool {
     matches!(
         what,
-        What::InstanceState { .. } | What::VolumeCreated { .. } | What::Tagged { .. } | What::Attached { .. }
+        What::InstanceState { .. }
+            | What::VolumeCreated { .. }
+            | What::Tagged { .. }
+            | What::Attached { .. }
     )
 }
 

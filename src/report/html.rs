@@ -23,9 +23,13 @@ td.at{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums;colo
 
 /// One self-contained page about all these rehearsals.
 pub fn page(rehearsals: &[Rehearsal]) -> String {
-    let mut page = String::from("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
+    let mut page =
+        String::from("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     page.push_str("<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n");
-    let _ = writeln!(page, "<title>rehome drill</title>\n<style>\n{STYLE}</style>\n</head>\n<body>");
+    let _ = writeln!(
+        page,
+        "<title>rehome drill</title>\n<style>\n{STYLE}</style>\n</head>\n<body>"
+    );
     for rehearsal in rehearsals {
         section(&mut page, rehearsal);
     }
@@ -51,17 +55,26 @@ fn section(page: &mut String, rehearsal: &Rehearsal) {
         verdicts(page, &rehearsal.expectations);
     }
     page.push_str("<h2>API calls</h2>\n<p>");
-    let calls: Vec<String> =
-        rehearsal.api_calls.iter().map(|(action, count)| format!("{} {count}", escape(action))).collect();
+    let calls: Vec<String> = rehearsal
+        .api_calls
+        .iter()
+        .map(|(action, count)| format!("{} {count}", escape(action)))
+        .collect();
     let _ = writeln!(page, "{}</p>\n<h2>Cast</h2>\n<p>", calls.join(", "));
-    let cast: Vec<String> =
-        rehearsal.cast.iter().map(|(name, id)| format!("{} = {}", escape(name), escape(id))).collect();
+    let cast: Vec<String> = rehearsal
+        .cast
+        .iter()
+        .map(|(name, id)| format!("{} = {}", escape(name), escape(id)))
+        .collect();
     let _ = writeln!(page, "{}</p>\n</section>", cast.join(", "));
 }
 
 fn figures(page: &mut String, rehearsal: &Rehearsal) {
-    let time = |seconds: Option<f64>| seconds.map_or_else(|| "–".to_owned(), |s| format!("{s:.1} s"));
-    let ratio = rehearsal.ratio().map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}"));
+    let time =
+        |seconds: Option<f64>| seconds.map_or_else(|| "–".to_owned(), |s| format!("{s:.1} s"));
+    let ratio = rehearsal
+        .ratio()
+        .map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}"));
     let settled = if rehearsal.settled { "yes" } else { "no" };
     let figures = [
         ("settled", settled.to_owned()),
@@ -95,7 +108,12 @@ fn lanes(page: &mut String, timeline: &[Moment]) {
         let _ = write!(page, "<tr><td class=\"at\">{:.1}</td>", moment.at_seconds);
         for actor in &actors {
             if *actor == moment.who {
-                let _ = write!(page, "<td class=\"{}\">{}</td>", class(moment.kind), escape(&moment.what));
+                let _ = write!(
+                    page,
+                    "<td class=\"{}\">{}</td>",
+                    class(moment.kind),
+                    escape(&moment.what)
+                );
             } else {
                 page.push_str("<td></td>");
             }
@@ -119,7 +137,11 @@ fn class(kind: Kind) -> &'static str {
 fn verdicts(page: &mut String, verdicts: &[Verdict]) {
     page.push_str("<table>\n");
     for verdict in verdicts {
-        let (class, word) = if verdict.held { ("good", "held") } else { ("bad", "broken") };
+        let (class, word) = if verdict.held {
+            ("good", "held")
+        } else {
+            ("bad", "broken")
+        };
         let _ = writeln!(
             page,
             "<tr><td class=\"{class}\">{word}</td><td>{}</td><td class=\"soft\">{}</td></tr>",
@@ -131,7 +153,10 @@ fn verdicts(page: &mut String, verdicts: &[Verdict]) {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 #[cfg(test)]

@@ -83,7 +83,12 @@ pub enum Kind {
 
 impl Rehearsal {
     pub fn succeeded(&self) -> bool {
-        self.settled && self.promises.iter().chain(&self.expectations).all(|verdict| verdict.held)
+        self.settled
+            && self
+                .promises
+                .iter()
+                .chain(&self.expectations)
+                .all(|verdict| verdict.held)
     }
 
     pub fn calls(&self) -> u64 {
@@ -92,7 +97,9 @@ impl Rehearsal {
 
     /// How many times the shortest possible time it took.
     pub fn ratio(&self) -> Option<f64> {
-        let shortest = self.critical_path_seconds.filter(|seconds| *seconds > 0.0)?;
+        let shortest = self
+            .critical_path_seconds
+            .filter(|seconds| *seconds > 0.0)?;
         Some(self.rto_seconds? / shortest)
     }
 }
@@ -121,8 +128,15 @@ mod tests {
             rto_seconds: Some(102.0),
             critical_path_seconds: Some(100.0),
             data_loss_seconds: 0.0,
-            api_calls: BTreeMap::from([("DescribeVolumes".to_owned(), 4), ("AttachVolume".to_owned(), 1)]),
-            promises: vec![Verdict { name: "1 one writer".to_owned(), held: true, detail: "2 instances wrote".to_owned() }],
+            api_calls: BTreeMap::from([
+                ("DescribeVolumes".to_owned(), 4),
+                ("AttachVolume".to_owned(), 1),
+            ]),
+            promises: vec![Verdict {
+                name: "1 one writer".to_owned(),
+                held: true,
+                detail: "2 instances wrote".to_owned(),
+            }],
             expectations: Vec::new(),
             incidents: vec![Incident {
                 cause: "health check".to_owned(),
@@ -144,22 +158,41 @@ mod tests {
     fn the_json_has_the_names_of_the_contract() {
         let json = serde_json::to_value(rehearsal()).unwrap_or_default();
         for name in [
-            "scenario", "seed", "settled", "rto_seconds", "critical_path_seconds",
-            "data_loss_seconds", "api_calls", "promises", "timeline",
+            "scenario",
+            "seed",
+            "settled",
+            "rto_seconds",
+            "critical_path_seconds",
+            "data_loss_seconds",
+            "api_calls",
+            "promises",
+            "timeline",
         ] {
             assert!(json.get(name).is_some(), "{name} is missing");
         }
         let moment = json.pointer("/timeline/0");
-        assert!(["at_seconds", "who", "what"].iter().all(|name| moment.and_then(|m| m.get(name)).is_some()));
+        assert!(
+            ["at_seconds", "who", "what"]
+                .iter()
+                .all(|name| moment.and_then(|m| m.get(name)).is_some())
+        );
         let promise = json.pointer("/promises/0");
-        assert!(["name", "held", "detail"].iter().all(|name| promise.and_then(|p| p.get(name)).is_some()));
+        assert!(
+            ["name", "held", "detail"]
+                .iter()
+                .all(|name| promise.and_then(|p| p.get(name)).is_some())
+        );
     }
 
     #[test]
     fn one_broken_expectation_is_enough_to_fail() {
         let mut rehearsal = rehearsal();
         assert!(rehearsal.succeeded());
-        rehearsal.expectations.push(Verdict { name: "x".to_owned(), held: false, detail: String::new() });
+        rehearsal.expectations.push(Verdict {
+            name: "x".to_owned(),
+            held: false,
+            detail: String::new(),
+        });
         assert!(!rehearsal.succeeded());
     }
 }

@@ -41,7 +41,10 @@ impl Colour {
 /// Everything: who did what when, and what came of it.
 pub fn full(rehearsal: &Rehearsal, colour: Colour) -> String {
     let mut text = String::new();
-    let title = colour.paint(Ink::Bold, &format!("{}: {}", rehearsal.scenario, rehearsal.title));
+    let title = colour.paint(
+        Ink::Bold,
+        &format!("{}: {}", rehearsal.scenario, rehearsal.title),
+    );
     let _ = writeln!(text, "{title}   (seed {})\n", rehearsal.seed);
     timeline(&mut text, rehearsal, colour);
     outcome(&mut text, rehearsal, colour);
@@ -55,9 +58,17 @@ pub fn line(rehearsal: &Rehearsal, colour: Colour) -> String {
     } else {
         colour.paint(Ink::Red, "FAILED")
     };
-    let kept = rehearsal.promises.iter().filter(|promise| promise.held).count();
-    let rto = rehearsal.rto_seconds.map_or_else(|| "-".to_owned(), |s| format!("{s:.1} s"));
-    let best = rehearsal.critical_path_seconds.map_or_else(|| "-".to_owned(), |s| format!("{s:.1} s"));
+    let kept = rehearsal
+        .promises
+        .iter()
+        .filter(|promise| promise.held)
+        .count();
+    let rto = rehearsal
+        .rto_seconds
+        .map_or_else(|| "-".to_owned(), |s| format!("{s:.1} s"));
+    let best = rehearsal
+        .critical_path_seconds
+        .map_or_else(|| "-".to_owned(), |s| format!("{s:.1} s"));
     format!(
         "{mark}  {:<14} RTO {rto:>8}  shortest {best:>8}  lost {:>7.1} s  calls {:>4}  promises {kept}/{}",
         rehearsal.scenario,
@@ -71,7 +82,9 @@ pub fn line(rehearsal: &Rehearsal, colour: Colour) -> String {
 pub fn faults(rehearsal: &Rehearsal) -> Vec<String> {
     let verdicts = rehearsal.promises.iter().chain(&rehearsal.expectations);
     let broken = verdicts.filter(|verdict| !verdict.held);
-    broken.map(|verdict| format!("{}: {}", verdict.name, verdict.detail)).collect()
+    broken
+        .map(|verdict| format!("{}: {}", verdict.name, verdict.detail))
+        .collect()
 }
 
 /// The timeline alone, without colour: what a reviewer reads as a diff.
@@ -80,11 +93,25 @@ pub fn golden(rehearsal: &Rehearsal) -> String {
 }
 
 fn timeline(text: &mut String, rehearsal: &Rehearsal, colour: Colour) {
-    let width = rehearsal.timeline.iter().map(|m| m.who.chars().count()).max().unwrap_or(0);
-    let from = if rehearsal.incidents.is_empty() { f64::NEG_INFINITY } else { 0.0 };
-    let before = rehearsal.timeline.iter().filter(|m| m.at_seconds < from).count();
+    let width = rehearsal
+        .timeline
+        .iter()
+        .map(|m| m.who.chars().count())
+        .max()
+        .unwrap_or(0);
+    let from = if rehearsal.incidents.is_empty() {
+        f64::NEG_INFINITY
+    } else {
+        0.0
+    };
+    let before = rehearsal
+        .timeline
+        .iter()
+        .filter(|m| m.at_seconds < from)
+        .count();
     if before > 0 {
-        let note = format!("  … {before} moments until the incident: the first boot, and quiet running");
+        let note =
+            format!("  … {before} moments until the incident: the first boot, and quiet running");
         let _ = writeln!(text, "{}", colour.paint(Ink::Dim, &note));
     }
     for moment in rehearsal.timeline.iter().filter(|m| m.at_seconds >= from) {
@@ -110,7 +137,10 @@ fn told(moment: &Moment, width: usize, colour: Colour) -> String {
         Kind::Reached => "✓ ",
         Kind::Incident | Kind::Happens => "  ",
     };
-    format!("{:>9.1} s  {:<width$}  {mark}{what}", moment.at_seconds, moment.who)
+    format!(
+        "{:>9.1} s  {:<width$}  {mark}{what}",
+        moment.at_seconds, moment.who
+    )
 }
 
 fn outcome(text: &mut String, rehearsal: &Rehearsal, colour: Colour) {
@@ -126,8 +156,16 @@ fn outcome(text: &mut String, rehearsal: &Rehearsal, colour: Colour) {
     let _ = writeln!(text, "  data lost   {:.1} s", rehearsal.data_loss_seconds);
     let mut calls: Vec<(&String, &u64)> = rehearsal.api_calls.iter().collect();
     calls.sort_by_key(|(action, count)| (std::cmp::Reverse(**count), (*action).clone()));
-    let calls: Vec<String> = calls.iter().map(|(action, count)| format!("{action} {count}")).collect();
-    let _ = writeln!(text, "  API calls   {} ({})", rehearsal.calls(), calls.join(", "));
+    let calls: Vec<String> = calls
+        .iter()
+        .map(|(action, count)| format!("{action} {count}"))
+        .collect();
+    let _ = writeln!(
+        text,
+        "  API calls   {} ({})",
+        rehearsal.calls(),
+        calls.join(", ")
+    );
     verdicts(text, "promises", &rehearsal.promises, colour);
     if !rehearsal.expectations.is_empty() {
         verdicts(text, "expected", &rehearsal.expectations, colour);
@@ -137,15 +175,25 @@ fn outcome(text: &mut String, rehearsal: &Rehearsal, colour: Colour) {
 fn incident(text: &mut String, incident: &Incident) {
     let recovered = match (incident.rto_seconds, incident.critical_path_seconds) {
         (Some(rto), Some(best)) if best > 0.0 => {
-            format!("up again after {rto:.1} s; the shortest possible was {best:.1} s ({:.2} times)", rto / best)
+            format!(
+                "up again after {rto:.1} s; the shortest possible was {best:.1} s ({:.2} times)",
+                rto / best
+            )
         }
         (Some(rto), _) => format!("up again after {rto:.1} s"),
         (None, _) => "not up again".to_owned(),
     };
-    let _ = writeln!(text, "  incident    {} at {:.1} s: {recovered}", incident.cause, incident.at_seconds);
+    let _ = writeln!(
+        text,
+        "  incident    {} at {:.1} s: {recovered}",
+        incident.cause, incident.at_seconds
+    );
     if !incident.path.is_empty() {
-        let steps: Vec<String> =
-            incident.path.iter().map(|(step, time)| format!("{step} {time:.1}")).collect();
+        let steps: Vec<String> = incident
+            .path
+            .iter()
+            .map(|(step, time)| format!("{step} {time:.1}"))
+            .collect();
         let _ = writeln!(text, "              shortest path: {}", steps.join(" → "));
     }
 }
@@ -154,7 +202,11 @@ fn verdicts(text: &mut String, heading: &str, verdicts: &[Verdict], colour: Colo
     let held = verdicts.iter().filter(|verdict| verdict.held).count();
     let _ = writeln!(text, "  {heading:<11} {held} of {} held", verdicts.len());
     for verdict in verdicts {
-        let mark = if verdict.held { colour.paint(Ink::Green, "held  ") } else { colour.paint(Ink::Red, "BROKEN") };
+        let mark = if verdict.held {
+            colour.paint(Ink::Green, "held  ")
+        } else {
+            colour.paint(Ink::Red, "BROKEN")
+        };
         let detail = colour.paint(Ink::Dim, &verdict.detail);
         let _ = writeln!(text, "    {mark}  {}\n            {detail}", verdict.name);
     }
@@ -182,12 +234,18 @@ mod tests {
         });
         assert!(line(&broken, Colour::Off).starts_with("FAILED"));
         assert!(full(&broken, Colour::Off).contains("BROKEN  3 newest lineage"));
-        assert_eq!(faults(&broken), ["3 newest lineage: vol-2 was made of an older copy"]);
+        assert_eq!(
+            faults(&broken),
+            ["3 newest lineage: vol-2 was made of an older copy"]
+        );
     }
 
     #[test]
     fn the_time_is_set_against_the_shortest_possible() {
         let text = full(&rehearsal(), Colour::Off);
-        assert!(text.contains("up again after 102.0 s; the shortest possible was 100.0 s (1.02 times)"), "{text}");
+        assert!(
+            text.contains("up again after 102.0 s; the shortest possible was 100.0 s (1.02 times)"),
+            "{text}"
+        );
     }
 }

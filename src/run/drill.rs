@@ -5,8 +5,8 @@ use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::PoisonError;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use thiserror::Error;
 
@@ -104,7 +104,9 @@ fn scenarios(options: &Options) -> Result<Vec<Scenario>, DrillError> {
     let wanted = options.scenario.as_deref().unwrap_or("all");
     let mut scenarios = match wanted {
         "all" => {
-            let all = BUILT_IN.iter().map(|(name, text)| scenario::parse(name, text));
+            let all = BUILT_IN
+                .iter()
+                .map(|(name, text)| scenario::parse(name, text));
             all.collect::<Result<Vec<_>, _>>()?
         }
         name => vec![one(name)?],
@@ -112,11 +114,15 @@ fn scenarios(options: &Options) -> Result<Vec<Scenario>, DrillError> {
     if let Some(path) = &options.config {
         let config = spec::load(Some(path), None)?;
         let group = config.groups.into_iter().next();
-        let group = group.ok_or_else(|| DrillError::Usage("the configuration has no group".to_owned()))?;
+        let group =
+            group.ok_or_else(|| DrillError::Usage("the configuration has no group".to_owned()))?;
         if wanted == "all" {
             scenarios.retain(|scenario| !scenario.own_group);
         }
-        scenarios = scenarios.into_iter().map(|scenario| scenario.about(group.clone())).collect();
+        scenarios = scenarios
+            .into_iter()
+            .map(|scenario| scenario.about(group.clone()))
+            .collect();
     }
     Ok(scenarios)
 }
@@ -127,8 +133,10 @@ fn one(name: &str) -> Result<Scenario, DrillError> {
     }
     let path = Path::new(name);
     if path.extension().is_some_and(|extension| extension == "txt") {
-        let text = fs::read_to_string(path)
-            .map_err(|source| DrillError::Io { what: format!("cannot read the scenario {name}"), source })?;
+        let text = fs::read_to_string(path).map_err(|source| DrillError::Io {
+            what: format!("cannot read the scenario {name}"),
+            source,
+        })?;
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         return Ok(scenario::parse(&stem, &text)?);
     }
@@ -140,7 +148,10 @@ fn one(name: &str) -> Result<Scenario, DrillError> {
 }
 
 fn perform(scenario: &Scenario, seed: u64) -> Result<Rehearsal, DrillError> {
-    rehearse(scenario, seed).map_err(|source| DrillError::Io { what: "cannot start a drill".to_owned(), source })
+    rehearse(scenario, seed).map_err(|source| DrillError::Io {
+        what: "cannot start a drill".to_owned(),
+        source,
+    })
 }
 
 /// The same scenarios with many seeds, as statistics.
@@ -154,7 +165,11 @@ fn over_seeds(scenarios: &[Scenario], first: u64, seeds: u64) -> Result<bool, Dr
         out.push_str(&statistics(&scenario.name, &rehearsals));
         for rehearsal in rehearsals.iter().filter(|rehearsal| !rehearsal.succeeded()) {
             all_held = false;
-            out.push_str(&format!("  seed {}: {}\n", rehearsal.seed, terminal::faults(rehearsal).join("; ")));
+            out.push_str(&format!(
+                "  seed {}: {}\n",
+                rehearsal.seed,
+                terminal::faults(rehearsal).join("; ")
+            ));
         }
     }
     progress.end();
@@ -177,7 +192,9 @@ fn many(scenario: &Scenario, first: u64, seeds: u64) -> Result<Vec<Rehearsal>, D
                         return;
                     }
                     let rehearsal = perform(scenario, first.wrapping_add(index));
-                    done.lock().unwrap_or_else(PoisonError::into_inner).push(rehearsal);
+                    done.lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push(rehearsal);
                 }
             });
         }
@@ -190,9 +207,16 @@ fn many(scenario: &Scenario, first: u64, seeds: u64) -> Result<Vec<Rehearsal>, D
 
 fn statistics(name: &str, rehearsals: &[Rehearsal]) -> String {
     let ratios = sorted(rehearsals.iter().filter_map(Rehearsal::ratio));
-    let times = sorted(rehearsals.iter().filter_map(|rehearsal| rehearsal.rto_seconds));
+    let times = sorted(
+        rehearsals
+            .iter()
+            .filter_map(|rehearsal| rehearsal.rto_seconds),
+    );
     let calls = sorted(rehearsals.iter().map(|rehearsal| rehearsal.calls() as f64));
-    let good = rehearsals.iter().filter(|rehearsal| rehearsal.succeeded()).count();
+    let good = rehearsals
+        .iter()
+        .filter(|rehearsal| rehearsal.succeeded())
+        .count();
     format!(
         "{name:<14} {good}/{} good  RTO median {:.1} s p95 {:.1} s  to the shortest: median {:.3} p95 {:.3}  calls median {:.0} max {:.0}\n",
         rehearsals.len(),
@@ -242,7 +266,11 @@ struct Progress {
 
 impl Progress {
     fn new(total: usize) -> Self {
-        Self { total, done: AtomicUsize::new(0), live: io::stderr().is_terminal() }
+        Self {
+            total,
+            done: AtomicUsize::new(0),
+            live: io::stderr().is_terminal(),
+        }
     }
 
     fn begin(&self, name: &str) {
@@ -262,7 +290,8 @@ impl Progress {
 }
 
 fn colour() -> Colour {
-    let wanted = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let wanted = io::stdout().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     if wanted { Colour::On } else { Colour::Off }
 }
 
@@ -271,11 +300,16 @@ fn print(text: &str) -> Result<(), DrillError> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         // Whoever reads has read enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(|source| DrillError::Io { what: "cannot print".to_owned(), source }),
+        written => written.map_err(|source| DrillError::Io {
+            what: "cannot print".to_owned(),
+            source,
+        }),
     }
 }
 
 fn write_file(path: &Path, text: &str) -> Result<(), DrillError> {
-    fs::write(path, text)
-        .map_err(|source| DrillError::Io { what: format!("cannot write {}", path.display()), source })
+    fs::write(path, text).map_err(|source| DrillError::Io {
+        what: format!("cannot write {}", path.display()),
+        source,
+    })
 }

@@ -156,7 +156,11 @@ fn groups(config: Config, name: Option<&str>) -> Result<Vec<GroupSpec>, Failure>
     let Some(name) = name else {
         return Ok(config.groups);
     };
-    let names: Vec<String> = config.groups.iter().map(|group| group.name.to_string()).collect();
+    let names: Vec<String> = config
+        .groups
+        .iter()
+        .map(|group| group.name.to_string())
+        .collect();
     let mut groups = config.groups;
     groups.retain(|group| group.name.as_str() == name);
     if groups.is_empty() {

@@ -34,10 +34,17 @@ pub async fn run(options: &Options, clock: Clock) -> Result<(), RegionError> {
     if !(0.0..=1_000.0).contains(&options.latency_scale) {
         return Err(RegionError::Scale(options.latency_scale));
     }
-    let failed = |source| RegionError::Listen { address: options.listen.clone(), source };
+    let failed = |source| RegionError::Listen {
+        address: options.listen.clone(),
+        source,
+    };
     let listener = TcpListener::bind(&options.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let settings = Settings { seed: options.seed, latency_scale: options.latency_scale, ..Settings::default() };
+    let settings = Settings {
+        seed: options.seed,
+        latency_scale: options.latency_scale,
+        ..Settings::default()
+    };
     let name = settings.name.clone();
     let account = settings.account.clone();
     let region = Arc::new(Mutex::new(Region::new(settings, clock.now())));

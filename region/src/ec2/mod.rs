@@ -81,7 +81,9 @@ pub(crate) fn due(region: &mut Region, due: Due, now: Timestamp) {
         Due::GuestBoots { instance, order } => instances::boots(region, &instance, order, now),
         Due::GuestHalts { instance, order } => instances::halts(region, &instance, order, now),
         Due::InstanceStops { instance, order } => instances::stops(region, &instance, order, now),
-        Due::InstanceTerminates { instance, order } => instances::terminates(region, &instance, order, now),
+        Due::InstanceTerminates { instance, order } => {
+            instances::terminates(region, &instance, order, now)
+        }
         Due::InstanceForgotten { instance } => instances::forgotten(region, &instance),
         Due::SpotEnds { instance } => instances::terminate(region, &instance, now),
         Due::Indexed(indexed) => index::arrive(region, *indexed),
@@ -106,7 +108,9 @@ pub(crate) fn dark_zone_of(region: &Region, due: &Due) -> Option<String> {
         | Due::GuestBoots { instance, .. }
         | Due::GuestHalts { instance, .. }
         | Due::InstanceStops { instance, .. }
-        | Due::InstanceTerminates { instance, .. } => model.instances.get(instance).map(|i| &i.zone),
+        | Due::InstanceTerminates { instance, .. } => {
+            model.instances.get(instance).map(|i| &i.zone)
+        }
         Due::InstanceForgotten { .. }
         | Due::SpotEnds { .. }
         | Due::Indexed(_)
@@ -114,5 +118,6 @@ pub(crate) fn dark_zone_of(region: &Region, due: &Due) -> Option<String> {
         | Due::Alarm(_)
         | Due::Deliver(_) => None,
     };
-    zone.filter(|zone| model.dark_zones.contains(*zone)).cloned()
+    zone.filter(|zone| model.dark_zones.contains(*zone))
+        .cloned()
 }

@@ -35,7 +35,9 @@ impl Params {
 
     /// Every name with its value.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.values.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.values
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     pub(crate) fn required(&self, name: &str) -> Result<&str, ApiError> {

@@ -16,30 +16,54 @@ const CLOSED_AFTER: SignedDuration = SignedDuration::from_secs(60);
 
 pub(super) fn address_with_holder(evidence: &Evidence<'_>) -> Finding {
     let mut moves = 0;
-    for entry in evidence.entries.iter().filter(|entry| evidence.is_runner(&entry.who)) {
-        let What::AddressMoved { allocation, to: Some(to), lifecycle, .. } = &entry.what else { continue };
+    for entry in evidence
+        .entries
+        .iter()
+        .filter(|entry| evidence.is_runner(&entry.who))
+    {
+        let What::AddressMoved {
+            allocation,
+            to: Some(to),
+            lifecycle,
+            ..
+        } = &entry.what
+        else {
+            continue;
+        };
         moves += 1;
         if evidence.spec.kind != Kind::Asg {
             continue;
         }
         let lifecycle = lifecycle.as_deref().unwrap_or("in no group");
         if !(lifecycle.starts_with("Pending") || lifecycle == "InService") {
-            return Err(format!("{allocation} was moved to {to}, which was {lifecycle}"));
+            return Err(format!(
+                "{allocation} was moved to {to}, which was {lifecycle}"
+            ));
         }
         if let Some(younger) = younger_candidate(evidence, to, entry.at) {
-            return Err(format!("{allocation} was moved to {to} although {younger} is the holder"));
+            return Err(format!(
+                "{allocation} was moved to {to} although {younger} is the holder"
+            ));
         }
     }
     if evidence.must_settle {
         let homes: Vec<_> = evidence
             .addresses
             .iter()
-            .map(|allocation| evidence.truth.addresses.get(allocation).and_then(|a| a.instance.as_deref()))
+            .map(|allocation| {
+                evidence
+                    .truth
+                    .addresses
+                    .get(allocation)
+                    .and_then(|a| a.instance.as_deref())
+            })
             .collect();
         let dark = judge::dark_zones(evidence.entries);
         let holder = judge::holder(evidence.truth, evidence.spec, &dark);
         if homes.iter().any(|home| *home != holder.as_deref()) {
-            return Err(format!("addresses ended at {homes:?}, the holder is {holder:?}"));
+            return Err(format!(
+                "addresses ended at {homes:?}, the holder is {holder:?}"
+            ));
         }
     }
     Ok(format!("{}, each to the holder", count(moves, "move")))
@@ -48,11 +72,22 @@ pub(super) fn address_with_holder(evidence: &Evidence<'_>) -> Finding {
 /// A member that came later, and may be the holder: then this one is not.
 fn younger_candidate<'a>(evidence: &'a Evidence<'_>, than: &str, at: Timestamp) -> Option<&'a str> {
     let ledger = evidence.ledger;
-    let came = |instance: &str| ledger.lifecycles.get(instance)?.first().map(|(since, _)| *since);
+    let came = |instance: &str| {
+        ledger
+            .lifecycles
+            .get(instance)?
+            .first()
+            .map(|(since, _)| *since)
+    };
     let own = came(than)?;
-    let others = ledger.lifecycles.keys().map(String::as_str).filter(|other| *other != than);
+    let others = ledger
+        .lifecycles
+        .keys()
+        .map(String::as_str)
+        .filter(|other| *other != than);
     others.into_iter().find(|other| {
-        let later = came(other).is_some_and(|other| other > own && longer_than(SEEN_AFTER, other, at));
+        let later =
+            came(other).is_some_and(|other| other > own && longer_than(SEEN_AFTER, other, at));
         let state = ledger.lifecycle_at(other, at).unwrap_or_default();
         later && matches!(state, "Pending:Wait" | "Pending:Proceed" | "InService")
     })
@@ -63,12 +98,23 @@ pub(super) fn lifecycle_actions(evidence: &Evidence<'_>) -> Finding {
     let mut closed = 0;
     for entry in evidence.entries {
         match &entry.what {
-            What::HookOpened { instance, transition, .. } => {
+            What::HookOpened {
+                instance,
+                transition,
+                ..
+            } => {
                 opened.insert((instance, transition), entry.at);
             }
-            What::HookClosed { instance, transition, how, .. } => {
+            What::HookClosed {
+                instance,
+                transition,
+                how,
+                ..
+            } => {
                 closed += 1;
-                let opened = opened.remove(&(instance.as_str(), transition.as_str())).unwrap_or(entry.at);
+                let opened = opened
+                    .remove(&(instance.as_str(), transition.as_str()))
+                    .unwrap_or(entry.at);
                 close(evidence, instance, transition, *how, opened, entry)?;
             }
             _ => {}
@@ -94,22 +140,37 @@ fn close(
         }
         return Err(format!("the {what} action of {instance} ended by {how:?}"));
     }
-    let ready = if launch { launch_ready(evidence, instance, entry.at)? } else { quiet_since(evidence, instance, entry.at)? };
+    let ready = if launch {
+        launch_ready(evidence, instance, entry.at)?
+    } else {
+        quiet_since(evidence, instance, entry.at)?
+    };
     let due = ready.max(opened);
     if longer_than(CLOSED_AFTER, due, entry.at) {
         let late = entry.at.duration_since(due);
-        return Err(format!("the {what} action of {instance} was closed {late:#} after its part was done"));
+        return Err(format!(
+            "the {what} action of {instance} was closed {late:#} after its part was done"
+        ));
     }
     Ok(())
 }
 
 /// When everything was in place on this instance; it must be, by now.
-fn launch_ready(evidence: &Evidence<'_>, instance: &str, at: Timestamp) -> Result<Timestamp, String> {
+fn launch_ready(
+    evidence: &Evidence<'_>,
+    instance: &str,
+    at: Timestamp,
+) -> Result<Timestamp, String> {
     let ledger = evidence.ledger;
     let mut ready = Timestamp::MIN;
     for volume in &evidence.spec.volumes {
-        let path = volume.mount.as_ref().map(|path| path.to_string_lossy().into_owned());
-        let since = match path.filter(|_| evidence.spec.agent && !evidence.spec.workload.units.is_empty()) {
+        let path = volume
+            .mount
+            .as_ref()
+            .map(|path| path.to_string_lossy().into_owned());
+        let since = match path
+            .filter(|_| evidence.spec.agent && !evidence.spec.workload.units.is_empty())
+        {
             Some(path) => ledger
                 .terms
                 .iter()
@@ -123,20 +184,35 @@ fn launch_ready(evidence: &Evidence<'_>, instance: &str, at: Timestamp) -> Resul
                 .map(|stay| stay.from),
         };
         let since = since.ok_or_else(|| {
-            format!("the launch action of {instance} was closed before {} was in its place", volume.name)
+            format!(
+                "the launch action of {instance} was closed before {} was in its place",
+                volume.name
+            )
         })?;
         ready = ready.max(since);
     }
     for allocation in evidence.addresses {
-        let moved = evidence.entries.iter().rev().find_map(|entry| match &entry.what {
-            What::AddressMoved { allocation: moved, to, .. } if moved == allocation && entry.at <= at => {
-                Some((entry.at, to.as_deref() == Some(instance)))
-            }
-            _ => None,
-        });
+        let moved = evidence
+            .entries
+            .iter()
+            .rev()
+            .find_map(|entry| match &entry.what {
+                What::AddressMoved {
+                    allocation: moved,
+                    to,
+                    ..
+                } if moved == allocation && entry.at <= at => {
+                    Some((entry.at, to.as_deref() == Some(instance)))
+                }
+                _ => None,
+            });
         match moved {
             Some((since, true)) => ready = ready.max(since),
-            _ => return Err(format!("the launch action of {instance} was closed before {allocation} was with it")),
+            _ => {
+                return Err(format!(
+                    "the launch action of {instance} was closed before {allocation} was with it"
+                ));
+            }
         }
     }
     Ok(ready)
@@ -144,7 +220,11 @@ fn launch_ready(evidence: &Evidence<'_>, instance: &str, at: Timestamp) -> Resul
 
 /// When this instance had let go of everything and what had to be captured was
 /// being captured; it must have been, by now.
-fn quiet_since(evidence: &Evidence<'_>, instance: &str, at: Timestamp) -> Result<Timestamp, String> {
+fn quiet_since(
+    evidence: &Evidence<'_>,
+    instance: &str,
+    at: Timestamp,
+) -> Result<Timestamp, String> {
     let ledger = evidence.ledger;
     if evidence.is_dark(instance, at) {
         return Ok(at);
@@ -152,7 +232,10 @@ fn quiet_since(evidence: &Evidence<'_>, instance: &str, at: Timestamp) -> Result
     let mut since = Timestamp::MIN;
     for term in ledger.terms.iter().filter(|term| term.instance == instance) {
         if term.is_open_at(at) && !ledger.is_down(instance, at) {
-            return Err(format!("the terminate action of {instance} was closed while it wrote to {}", term.path));
+            return Err(format!(
+                "the terminate action of {instance} was closed while it wrote to {}",
+                term.path
+            ));
         }
         let until = term.until.unwrap_or(at);
         since = since.max(until);
@@ -160,18 +243,32 @@ fn quiet_since(evidence: &Evidence<'_>, instance: &str, at: Timestamp) -> Result
             && holder == instance
             && !ledger.is_down(instance, at)
         {
-            return Err(format!("the terminate action of {instance} was closed while {} was attached", term.volume));
+            return Err(format!(
+                "the terminate action of {instance} was closed while {} was attached",
+                term.volume
+            ));
         }
         let left = ledger.attachments.get(&term.volume).into_iter().flatten();
-        let left = left.filter(|stay| stay.instance == instance).filter_map(|stay| stay.until).max();
+        let left = left
+            .filter(|stay| stay.instance == instance)
+            .filter_map(|stay| stay.until)
+            .max();
         since = since.max(left.unwrap_or(until).min(at));
         if !needs_capture(evidence, &term.volume, instance) {
             continue;
         }
-        let captured = ledger.snapshots.values().filter(|s| s.volume == term.volume && s.started >= until);
+        let captured = ledger
+            .snapshots
+            .values()
+            .filter(|s| s.volume == term.volume && s.started >= until);
         match captured.map(|snapshot| snapshot.started).min() {
             Some(started) if started <= at => since = since.max(started),
-            _ => return Err(format!("the terminate action of {instance} was closed before {} was captured", term.volume)),
+            _ => {
+                return Err(format!(
+                    "the terminate action of {instance} was closed before {} was captured",
+                    term.volume
+                ));
+            }
         }
     }
     Ok(since)
@@ -183,10 +280,18 @@ fn needs_capture(evidence: &Evidence<'_>, volume: &str, instance: &str) -> bool 
     let own_last = ledger.terms.iter().rev().find(|t| t.volume == volume);
     let last_here = own_last.is_some_and(|term| term.instance == instance);
     let made_of_it = ledger.volumes.iter().any(|(child, life)| {
-        let source = life.source.as_ref().and_then(|source| ledger.snapshots.get(source));
+        let source = life
+            .source
+            .as_ref()
+            .and_then(|source| ledger.snapshots.get(source));
         source.is_some_and(|s| s.volume == volume) && ledger.first_written(child).is_some()
     });
-    last_here && made_of_it && !evidence.zones.get(instance).is_some_and(|zone| ledger.dark.contains_key(zone))
+    last_here
+        && made_of_it
+        && !evidence
+            .zones
+            .get(instance)
+            .is_some_and(|zone| ledger.dark.contains_key(zone))
 }
 
 pub(super) fn final_state(evidence: &Evidence<'_>) -> Finding {
@@ -199,10 +304,20 @@ pub(super) fn final_state(evidence: &Evidence<'_>) -> Finding {
 /// What a caller must have read successfully, last time it tried, before it may
 /// do something that cannot be undone.
 const RESTS_ON: [(&str, &[&str]); 6] = [
-    ("CreateVolume", &["DescribeAutoScalingGroups", "DescribeVolumes", "DescribeSnapshots"]),
+    (
+        "CreateVolume",
+        &[
+            "DescribeAutoScalingGroups",
+            "DescribeVolumes",
+            "DescribeSnapshots",
+        ],
+    ),
     ("DeleteVolume", &["DescribeVolumes", "DescribeSnapshots"]),
     ("DeleteSnapshot", &["DescribeVolumes", "DescribeSnapshots"]),
-    ("StopInstances", &["DescribeAutoScalingGroups", "DescribeVolumes"]),
+    (
+        "StopInstances",
+        &["DescribeAutoScalingGroups", "DescribeVolumes"],
+    ),
     ("AssociateAddress", &["DescribeAddresses"]),
     ("CompleteLifecycleAction", &["DescribeAutoScalingGroups"]),
 ];
@@ -210,13 +325,27 @@ const RESTS_ON: [(&str, &[&str]); 6] = [
 pub(super) fn failed_look(evidence: &Evidence<'_>) -> Finding {
     let mut last: BTreeMap<(&str, &str), bool> = BTreeMap::new();
     let mut judged = 0;
-    for entry in evidence.entries.iter().filter(|entry| evidence.is_runner(&entry.who)) {
-        let What::Call { action, outcome, target, .. } = &entry.what else { continue };
+    for entry in evidence
+        .entries
+        .iter()
+        .filter(|entry| evidence.is_runner(&entry.who))
+    {
+        let What::Call {
+            action,
+            outcome,
+            target,
+            ..
+        } = &entry.what
+        else {
+            continue;
+        };
         if action.starts_with("Describe") {
             last.insert((&entry.who, action), *outcome == Outcome::Ok);
             continue;
         }
-        let Some((_, needs)) = RESTS_ON.iter().find(|(act, _)| act == action) else { continue };
+        let Some((_, needs)) = RESTS_ON.iter().find(|(act, _)| act == action) else {
+            continue;
+        };
         if *outcome != Outcome::Ok {
             continue;
         }
@@ -224,9 +353,15 @@ pub(super) fn failed_look(evidence: &Evidence<'_>) -> Finding {
         for need in *needs {
             let asg_only = need.contains("AutoScaling") && evidence.spec.kind != Kind::Asg;
             if !asg_only && last.get(&(entry.who.as_str(), *need)) != Some(&true) {
-                return Err(format!("{} called {action} {target} when its last {need} had not succeeded", entry.who));
+                return Err(format!(
+                    "{} called {action} {target} when its last {need} had not succeeded",
+                    entry.who
+                ));
             }
         }
     }
-    Ok(format!("{} rested on what was seen", count(judged, "decision")))
+    Ok(format!(
+        "{} rested on what was seen",
+        count(judged, "decision")
+    ))
 }

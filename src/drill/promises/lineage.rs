@@ -20,7 +20,9 @@ pub(super) fn newest_lineage(evidence: &Evidence<'_>) -> Finding {
             match line.last() {
                 Some(last) if *last == volume => continue,
                 Some(_) if line.contains(&volume) => {
-                    return Err(format!("{volume} was written again after a newer one had taken over"));
+                    return Err(format!(
+                        "{volume} was written again after a newer one had taken over"
+                    ));
                 }
                 Some(last) => descends(evidence, last, term)?,
                 None => {}
@@ -29,16 +31,26 @@ pub(super) fn newest_lineage(evidence: &Evidence<'_>) -> Finding {
         }
         successions += line.len().saturating_sub(1);
     }
-    Ok(format!("{}, each from the line before it", count(successions, "succession")))
+    Ok(format!(
+        "{}, each from the line before it",
+        count(successions, "succession")
+    ))
 }
 
 /// The new volume must come from the newest copy there was of the last one.
 fn descends(evidence: &Evidence<'_>, last: &str, term: &Term) -> Result<(), String> {
     let ledger = evidence.ledger;
-    let Some(life) = ledger.volumes.get(&term.volume) else { return Ok(()) };
-    let (Some(source), Some(created)) = (&life.source, life.created) else { return Ok(()) };
+    let Some(life) = ledger.volumes.get(&term.volume) else {
+        return Ok(());
+    };
+    let (Some(source), Some(created)) = (&life.source, life.created) else {
+        return Ok(());
+    };
     let Some(chosen) = ledger.snapshots.get(source) else {
-        return Err(format!("{} was made from {source}, which never was", term.volume));
+        return Err(format!(
+            "{} was made from {source}, which never was",
+            term.volume
+        ));
     };
     if !on_branch(ledger, last, chosen) {
         return Err(format!(
@@ -54,12 +66,17 @@ fn descends(evidence: &Evidence<'_>, last: &str, term: &Term) -> Result<(), Stri
     let visible = created.checked_sub(VISIBLE_AFTER).unwrap_or(Timestamp::MIN);
     let better = ledger.snapshots.iter().find(|(_, other)| {
         other.counter > chosen.counter
-            && other.completed.is_some_and(|completed| completed <= visible)
+            && other
+                .completed
+                .is_some_and(|completed| completed <= visible)
             && other.deleted.is_none_or(|deleted| deleted > created)
             && on_branch(ledger, last, other)
     });
     match better {
-        Some((better, _)) => Err(format!("{} was made from {source} although {better} was newer", term.volume)),
+        Some((better, _)) => Err(format!(
+            "{} was made from {source} although {better} was newer",
+            term.volume
+        )),
         None => Ok(()),
     }
 }
@@ -73,8 +90,13 @@ fn on_branch(ledger: &Ledger, volume: &str, snapshot: &SnapshotLife) -> bool {
         if snapshot.volume == volume && snapshot.started <= before {
             return true;
         }
-        let source = ledger.volumes.get(&volume).and_then(|life| life.source.as_ref());
-        let Some(source) = source.and_then(|source| ledger.snapshots.get(source)) else { return false };
+        let source = ledger
+            .volumes
+            .get(&volume)
+            .and_then(|life| life.source.as_ref());
+        let Some(source) = source.and_then(|source| ledger.snapshots.get(source)) else {
+            return false;
+        };
         volume.clone_from(&source.volume);
         before = source.started;
     }
@@ -84,9 +106,17 @@ fn on_branch(ledger: &Ledger, volume: &str, snapshot: &SnapshotLife) -> bool {
 pub(super) fn bounded_loss(evidence: &Evidence<'_>) -> Finding {
     let limit = evidence.spec.policy.max_data_loss;
     let mut worst = SignedDuration::ZERO;
-    for term in evidence.ledger.terms.iter().filter(|term| term.lost_writes > 0) {
+    for term in evidence
+        .ledger
+        .terms
+        .iter()
+        .filter(|term| term.lost_writes > 0)
+    {
         let lost = SignedDuration::try_from(term.lost).unwrap_or(SignedDuration::MAX);
-        let said = format!("{} writes, {lost:#}, were gone from {} when {} began", term.lost_writes, term.path, term.instance);
+        let said = format!(
+            "{} writes, {lost:#}, were gone from {} when {} began",
+            term.lost_writes, term.path, term.instance
+        );
         if lost > limit {
             return Err(format!("{said}; at most {limit:#} may be lost"));
         }
@@ -104,8 +134,13 @@ fn out_of_reach(evidence: &Evidence<'_>, term: &Term) -> bool {
     let line = ledger.succession(&term.path, term.from);
     let before = line.iter().rev().find(|volume| **volume != term.volume);
     let Some(before) = before else { return false };
-    let Some(life) = ledger.volumes.get(*before) else { return true };
-    let chosen_at = ledger.volumes.get(&term.volume).and_then(|life| life.created);
+    let Some(life) = ledger.volumes.get(*before) else {
+        return true;
+    };
+    let chosen_at = ledger
+        .volumes
+        .get(&term.volume)
+        .and_then(|life| life.created);
     let at = chosen_at.unwrap_or(term.from);
     ledger.is_dark(&life.zone, at)
         || life.deleted.is_some_and(|deleted| deleted <= at)
@@ -115,7 +150,11 @@ fn out_of_reach(evidence: &Evidence<'_>, term: &Term) -> bool {
 fn capture_failed(entries: &[Entry], ledger: &Ledger, volume: &str, at: Timestamp) -> bool {
     entries.iter().any(|entry| match &entry.what {
         What::SnapshotFailed { snapshot } => {
-            entry.at <= at && ledger.snapshots.get(snapshot).is_some_and(|s| s.volume == volume)
+            entry.at <= at
+                && ledger
+                    .snapshots
+                    .get(snapshot)
+                    .is_some_and(|s| s.volume == volume)
         }
         _ => false,
     })
@@ -126,35 +165,58 @@ pub(super) fn one_set(evidence: &Evidence<'_>) -> Finding {
     if evidence.spec.volumes.len() < 2 {
         return Ok("one volume is always one set".to_owned());
     }
-    let mut instances: Vec<&str> = ledger.terms.iter().map(|term| term.instance.as_str()).collect();
+    let mut instances: Vec<&str> = ledger
+        .terms
+        .iter()
+        .map(|term| term.instance.as_str())
+        .collect();
     instances.dedup();
     let mut sets = 0;
     for instance in instances {
-        let terms: Vec<&Term> = ledger.terms.iter().filter(|term| term.instance == instance).collect();
+        let terms: Vec<&Term> = ledger
+            .terms
+            .iter()
+            .filter(|term| term.instance == instance)
+            .collect();
         let sources: Vec<&SnapshotLife> = terms
             .iter()
             .filter_map(|term| ledger.volumes.get(&term.volume)?.source.as_ref())
             .filter_map(|source| ledger.snapshots.get(source))
             .collect();
-        let (Some(first), Some(last)) =
-            (sources.iter().map(|s| s.started).min(), sources.iter().map(|s| s.started).max())
-        else {
+        let (Some(first), Some(last)) = (
+            sources.iter().map(|s| s.started).min(),
+            sources.iter().map(|s| s.started).max(),
+        ) else {
             continue;
         };
         // What moved as it was must be as old as the copies beside it.
-        let mixed = terms.iter().any(|term| first_of(ledger, term) != term.instance);
-        let until = if mixed { terms.iter().map(|t| t.from).min().unwrap_or(last) } else { last };
+        let mixed = terms
+            .iter()
+            .any(|term| first_of(ledger, term) != term.instance);
+        let until = if mixed {
+            terms.iter().map(|t| t.from).min().unwrap_or(last)
+        } else {
+            last
+        };
         if let Some(writer) = writes_between(ledger, first, until) {
-            return Err(format!("{instance} got copies of different instants: {writer} wrote between them"));
+            return Err(format!(
+                "{instance} got copies of different instants: {writer} wrote between them"
+            ));
         }
         sets += 1;
     }
-    Ok(format!("{} restored, each of one instant", count(sets, "set")))
+    Ok(format!(
+        "{} restored, each of one instant",
+        count(sets, "set")
+    ))
 }
 
 /// Who first wrote to the volume of this term.
 fn first_of<'a>(ledger: &'a Ledger, term: &Term) -> &'a str {
-    let first = ledger.terms.iter().find(|other| other.volume == term.volume);
+    let first = ledger
+        .terms
+        .iter()
+        .find(|other| other.volume == term.volume);
     first.map_or("", |first| first.instance.as_str())
 }
 

@@ -45,17 +45,47 @@ type Check = fn(&Evidence<'_>) -> Finding;
 
 /// Number, title and check, in DESIGN's order.
 const PROMISES: [(&str, Check); 12] = [
-    ("1 one writer: a volume is on one instance, and only the holder writes", writers::one_writer),
-    ("2 honest captures: nothing is called clean that was not quiet", writers::honest_captures),
-    ("3 newest lineage: no older copy ever takes over", lineage::newest_lineage),
-    ("4 blank once: no blank volume where data was, no format over data", storage::blank_once),
-    ("5 nothing needed is deleted", storage::nothing_needed_deleted),
-    ("6 bounded loss: never more than max_data_loss, and never without need", lineage::bounded_loss),
-    ("7 the address is with the holder", conduct::address_with_holder),
-    ("8 lifecycle actions: held open, closed exactly when done", conduct::lifecycle_actions),
+    (
+        "1 one writer: a volume is on one instance, and only the holder writes",
+        writers::one_writer,
+    ),
+    (
+        "2 honest captures: nothing is called clean that was not quiet",
+        writers::honest_captures,
+    ),
+    (
+        "3 newest lineage: no older copy ever takes over",
+        lineage::newest_lineage,
+    ),
+    (
+        "4 blank once: no blank volume where data was, no format over data",
+        storage::blank_once,
+    ),
+    (
+        "5 nothing needed is deleted",
+        storage::nothing_needed_deleted,
+    ),
+    (
+        "6 bounded loss: never more than max_data_loss, and never without need",
+        lineage::bounded_loss,
+    ),
+    (
+        "7 the address is with the holder",
+        conduct::address_with_holder,
+    ),
+    (
+        "8 lifecycle actions: held open, closed exactly when done",
+        conduct::lifecycle_actions,
+    ),
     ("9 shape and tags survive the move", storage::shape_survives),
-    ("10 one set: volumes are restored from one instant", lineage::one_set),
-    ("11 the same final state, whatever happened", conduct::final_state),
+    (
+        "10 one set: volumes are restored from one instant",
+        lineage::one_set,
+    ),
+    (
+        "11 the same final state, whatever happened",
+        conduct::final_state,
+    ),
     ("12 a failed look is never an answer", conduct::failed_look),
 ];
 
@@ -91,5 +121,9 @@ fn longer_than(limit: SignedDuration, from: Timestamp, to: Timestamp) -> bool {
 }
 
 fn count(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+    if number == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{number} {what}s")
+    }
 }

@@ -17,24 +17,45 @@ pub(super) fn blank_once(evidence: &Evidence<'_>) -> Finding {
     let mut blank = 0;
     for entry in evidence.entries {
         match &entry.what {
-            What::Formatted { volume, had_data: true } => {
+            What::Formatted {
+                volume,
+                had_data: true,
+            } => {
                 return Err(format!("{} formatted {volume}, which held data", entry.who));
             }
-            What::VolumeCreated { volume, source: None, tags, .. } if evidence.is_runner(&entry.who) => {
-                let name = tags.get(tags::VOLUME).map(String::as_str).unwrap_or_default();
+            What::VolumeCreated {
+                volume,
+                source: None,
+                tags,
+                ..
+            } if evidence.is_runner(&entry.who) => {
+                let name = tags
+                    .get(tags::VOLUME)
+                    .map(String::as_str)
+                    .unwrap_or_default();
                 if let Some(before) = data_before(evidence, name, volume, entry.at) {
-                    return Err(format!("{volume} was made blank although {before} held {name} already"));
+                    return Err(format!(
+                        "{volume} was made blank although {before} held {name} already"
+                    ));
                 }
                 blank += 1;
             }
             _ => {}
         }
     }
-    Ok(format!("{} made, none where data was", count(blank, "blank volume")))
+    Ok(format!(
+        "{} made, none where data was",
+        count(blank, "blank volume")
+    ))
 }
 
 /// A volume that was in use under this name before.
-fn data_before<'a>(evidence: &'a Evidence<'_>, name: &str, but: &str, at: Timestamp) -> Option<&'a str> {
+fn data_before<'a>(
+    evidence: &'a Evidence<'_>,
+    name: &str,
+    but: &str,
+    at: Timestamp,
+) -> Option<&'a str> {
     let ledger = evidence.ledger;
     let path = paths(evidence.spec).remove(name);
     let written = ledger
@@ -45,18 +66,29 @@ fn data_before<'a>(evidence: &'a Evidence<'_>, name: &str, but: &str, at: Timest
     let attached = ledger
         .attachments
         .iter()
-        .filter(|(volume, stays)| name_of(ledger, volume) == Some(name) && stays.iter().any(|s| s.from < at))
+        .filter(|(volume, stays)| {
+            name_of(ledger, volume) == Some(name) && stays.iter().any(|s| s.from < at)
+        })
         .map(|(volume, _)| volume.as_str());
     written.chain(attached).find(|volume| *volume != but)
 }
 
 fn name_of<'a>(ledger: &'a Ledger, volume: &str) -> Option<&'a str> {
-    ledger.volumes.get(volume)?.tags.get(tags::VOLUME).map(String::as_str)
+    ledger
+        .volumes
+        .get(volume)?
+        .tags
+        .get(tags::VOLUME)
+        .map(String::as_str)
 }
 
 pub(super) fn nothing_needed_deleted(evidence: &Evidence<'_>) -> Finding {
     let mut deleted = 0;
-    for entry in evidence.entries.iter().filter(|entry| evidence.is_runner(&entry.who)) {
+    for entry in evidence
+        .entries
+        .iter()
+        .filter(|entry| evidence.is_runner(&entry.who))
+    {
         match &entry.what {
             What::VolumeDeleted { volume } => may_delete_volume(evidence, volume, entry)?,
             What::SnapshotDeleted { snapshot } => may_delete_snapshot(evidence, snapshot, entry)?,
@@ -64,12 +96,20 @@ pub(super) fn nothing_needed_deleted(evidence: &Evidence<'_>) -> Finding {
         }
         deleted += 1;
     }
-    Ok(format!("{}, nothing of it needed", count(deleted, "deletion")))
+    Ok(format!(
+        "{}, nothing of it needed",
+        count(deleted, "deletion")
+    ))
 }
 
 fn may_delete_volume(evidence: &Evidence<'_>, volume: &str, entry: &Entry) -> Result<(), String> {
     let ledger = evidence.ledger;
-    let Some(path) = ledger.terms.iter().find(|term| term.volume == volume).map(|term| &term.path) else {
+    let Some(path) = ledger
+        .terms
+        .iter()
+        .find(|term| term.volume == volume)
+        .map(|term| &term.path)
+    else {
         return Ok(()); // never written: there is nothing on it
     };
     let line = ledger.succession(path, entry.at);
@@ -78,32 +118,60 @@ fn may_delete_volume(evidence: &Evidence<'_>, volume: &str, entry: &Entry) -> Re
         return Err(format!("{volume} was deleted while it was the newest"));
     };
     let since = ledger.first_written(successor).unwrap_or(entry.at);
-    let keep = evidence.spec.policy.keep_old_volume.saturating_sub(NOTED_BEFORE);
+    let keep = evidence
+        .spec
+        .policy
+        .keep_old_volume
+        .saturating_sub(NOTED_BEFORE);
     if !longer_than(keep, since, entry.at) {
         let kept = entry.at.duration_since(since);
-        return Err(format!("{volume} was deleted {kept:#} after {successor} took over"));
+        return Err(format!(
+            "{volume} was deleted {kept:#} after {successor} took over"
+        ));
     }
-    let source = ledger.volumes.get(*successor).and_then(|life| life.source.as_ref());
+    let source = ledger
+        .volumes
+        .get(*successor)
+        .and_then(|life| life.source.as_ref());
     let complete = source.is_none_or(|source| {
-        ledger.snapshots.get(source).is_some_and(|s| s.completed.is_some_and(|at| at <= entry.at))
+        ledger
+            .snapshots
+            .get(source)
+            .is_some_and(|s| s.completed.is_some_and(|at| at <= entry.at))
     });
-    if complete { Ok(()) } else { Err(format!("{volume} was deleted before the source of {successor} was complete")) }
+    if complete {
+        Ok(())
+    } else {
+        Err(format!(
+            "{volume} was deleted before the source of {successor} was complete"
+        ))
+    }
 }
 
-fn may_delete_snapshot(evidence: &Evidence<'_>, snapshot: &str, entry: &Entry) -> Result<(), String> {
+fn may_delete_snapshot(
+    evidence: &Evidence<'_>,
+    snapshot: &str,
+    entry: &Entry,
+) -> Result<(), String> {
     let ledger = evidence.ledger;
     if newest_set(evidence, entry.at).contains(snapshot) {
-        return Err(format!("{snapshot} was deleted while it was of the newest complete set"));
+        return Err(format!(
+            "{snapshot} was deleted while it was of the newest complete set"
+        ));
     }
     let in_need = ledger.volumes.iter().find(|(volume, life)| {
         life.source.as_deref() == Some(snapshot)
             && life.created.is_some_and(|created| created <= entry.at)
             && life.deleted.is_none_or(|deleted| deleted > entry.at)
-            && ledger.first_written(volume).is_none_or(|written| written > entry.at)
+            && ledger
+                .first_written(volume)
+                .is_none_or(|written| written > entry.at)
             && ledger.attachments.contains_key(*volume)
     });
     match in_need {
-        Some((volume, _)) => Err(format!("{snapshot} was deleted while {volume} was being made of it")),
+        Some((volume, _)) => Err(format!(
+            "{snapshot} was deleted while {volume} was being made of it"
+        )),
         None => Ok(()),
     }
 }
@@ -113,27 +181,42 @@ fn may_delete_snapshot(evidence: &Evidence<'_>, snapshot: &str, entry: &Entry) -
 fn newest_set(evidence: &Evidence<'_>, at: Timestamp) -> BTreeSet<String> {
     type Set<'a> = (BTreeSet<&'a str>, (usize, Timestamp), BTreeSet<String>);
     let ledger = evidence.ledger;
-    let lines: Vec<Vec<&str>> =
-        paths(evidence.spec).values().map(|path| ledger.succession(path, at)).collect();
+    let lines: Vec<Vec<&str>> = paths(evidence.spec)
+        .values()
+        .map(|path| ledger.succession(path, at))
+        .collect();
     let mut sets: BTreeMap<&str, Set<'_>> = BTreeMap::new();
     for (id, life) in &ledger.snapshots {
         let restorable = life.completed.is_some_and(|completed| completed <= at)
             && life.deleted.is_none_or(|deleted| deleted >= at);
-        let (Some(incident), Some(name)) = (life.tags.get(tags::INCIDENT), life.tags.get(tags::VOLUME)) else {
+        let (Some(incident), Some(name)) =
+            (life.tags.get(tags::INCIDENT), life.tags.get(tags::VOLUME))
+        else {
             continue;
         };
         if !restorable {
             continue;
         }
-        let generation = lines.iter().find_map(|line| line.iter().position(|v| *v == life.volume));
+        let generation = lines
+            .iter()
+            .find_map(|line| line.iter().position(|v| *v == life.volume));
         let set = sets.entry(incident).or_insert_with(|| {
-            (BTreeSet::new(), (generation.unwrap_or_default(), life.started), BTreeSet::new())
+            (
+                BTreeSet::new(),
+                (generation.unwrap_or_default(), life.started),
+                BTreeSet::new(),
+            )
         });
         set.0.insert(name);
         set.2.insert(id.clone());
     }
-    let whole = sets.into_values().filter(|set| set.0.len() >= evidence.spec.volumes.len());
-    whole.max_by_key(|set| set.1).map(|set| set.2).unwrap_or_default()
+    let whole = sets
+        .into_values()
+        .filter(|set| set.0.len() >= evidence.spec.volumes.len());
+    whole
+        .max_by_key(|set| set.1)
+        .map(|set| set.2)
+        .unwrap_or_default()
 }
 
 pub(super) fn shape_survives(evidence: &Evidence<'_>) -> Finding {
@@ -143,7 +226,8 @@ pub(super) fn shape_survives(evidence: &Evidence<'_>) -> Finding {
         let line = ledger.succession(path, Timestamp::MAX);
         for pair in line.windows(2) {
             let [old, new] = pair else { continue };
-            let (Some(old), Some(new)) = (evidence.volumes.get(*old), evidence.volumes.get(*new)) else {
+            let (Some(old), Some(new)) = (evidence.volumes.get(*old), evidence.volumes.get(*new))
+            else {
                 continue;
             };
             if let Some(what) = difference(old, new) {
@@ -157,8 +241,12 @@ pub(super) fn shape_survives(evidence: &Evidence<'_>) -> Finding {
 
 fn difference(old: &Volume, new: &Volume) -> Option<String> {
     let facts = |volume: &Volume| {
-        let tags: BTreeMap<String, String> =
-            volume.tags.iter().filter(|(key, _)| !tags::is_reserved(key)).map(|(k, v)| (k.clone(), v.clone())).collect();
+        let tags: BTreeMap<String, String> = volume
+            .tags
+            .iter()
+            .filter(|(key, _)| !tags::is_reserved(key))
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect();
         [
             ("type", volume.kind.clone()),
             ("size", volume.size_gib.to_string()),
@@ -170,7 +258,9 @@ fn difference(old: &Volume, new: &Volume) -> Option<String> {
         ]
     };
     let pairs = facts(old).into_iter().zip(facts(new));
-    let different = pairs.filter(|(a, b)| a.1 != b.1).map(|(a, b)| format!("{} was {} and is {}", a.0, a.1, b.1));
+    let different = pairs
+        .filter(|(a, b)| a.1 != b.1)
+        .map(|(a, b)| format!("{} was {} and is {}", a.0, a.1, b.1));
     let all: Vec<String> = different.collect();
     (!all.is_empty()).then(|| all.join(", "))
 }

@@ -22,16 +22,32 @@ struct Tale(Vec<Entry>);
 
 impl Tale {
     fn at(mut self, second: i64, who: &str, what: What) -> Self {
-        let at = beginning().checked_add(SignedDuration::from_secs(second)).unwrap();
-        self.0.push(Entry { at, who: who.to_owned(), what });
+        let at = beginning()
+            .checked_add(SignedDuration::from_secs(second))
+            .unwrap();
+        self.0.push(Entry {
+            at,
+            who: who.to_owned(),
+            what,
+        });
         self
     }
 
     fn verdict(&self, number: usize) -> Finding {
-        let text = BUILT_IN.iter().find(|(name, _)| *name == "cross-zone").unwrap().1;
-        let spec = crate::drill::scenario::parse("cross-zone", text).unwrap().spec;
+        let text = BUILT_IN
+            .iter()
+            .find(|(name, _)| *name == "cross-zone")
+            .unwrap()
+            .1;
+        let spec = crate::drill::scenario::parse("cross-zone", text)
+            .unwrap()
+            .spec;
         let ledger = Ledger::replay(&self.0);
-        let zones = [(OLD.to_owned(), "a".to_owned()), (NEW.to_owned(), "b".to_owned())].into();
+        let zones = [
+            (OLD.to_owned(), "a".to_owned()),
+            (NEW.to_owned(), "b".to_owned()),
+        ]
+        .into();
         let evidence = Evidence {
             spec: &spec,
             entries: &self.0,
@@ -62,20 +78,39 @@ impl Tale {
 }
 
 fn member(instance: &str, to: &str) -> What {
-    What::Lifecycle { group: "orders-db".into(), instance: instance.into(), from: String::new(), to: to.into() }
+    What::Lifecycle {
+        group: "orders-db".into(),
+        instance: instance.into(),
+        from: String::new(),
+        to: to.into(),
+    }
 }
 
 fn volume(id: &str, zone: &str, source: Option<&str>) -> What {
-    let tags = Tags::from([("rehome:volume".into(), "data".into()), ("rehome:group".into(), "orders-db".into())]);
-    What::VolumeCreated { volume: id.into(), zone: zone.into(), source: source.map(Into::into), tags }
+    let tags = Tags::from([
+        ("rehome:volume".into(), "data".into()),
+        ("rehome:group".into(), "orders-db".into()),
+    ]);
+    What::VolumeCreated {
+        volume: id.into(),
+        zone: zone.into(),
+        source: source.map(Into::into),
+        tags,
+    }
 }
 
 fn attached(volume: &str, instance: &str) -> What {
-    What::Attached { volume: volume.into(), instance: instance.into() }
+    What::Attached {
+        volume: volume.into(),
+        instance: instance.into(),
+    }
 }
 
 fn detached(volume: &str, instance: &str) -> What {
-    What::Detached { volume: volume.into(), instance: instance.into() }
+    What::Detached {
+        volume: volume.into(),
+        instance: instance.into(),
+    }
 }
 
 fn writes(instance: &str, volume: &str) -> What {
@@ -94,7 +129,12 @@ fn loses(instance: &str, volume: &str, seconds: u64) -> What {
 }
 
 fn stops(instance: &str, volume: &str) -> What {
-    What::WriterStopped { instance: instance.into(), volume: volume.into(), path: PATH.into(), counter: 9 }
+    What::WriterStopped {
+        instance: instance.into(),
+        volume: volume.into(),
+        path: PATH.into(),
+        counter: 9,
+    }
 }
 
 fn snapshot(id: &str, volume: &str, counter: u64, incident: &str, writer_active: bool) -> What {
@@ -104,11 +144,19 @@ fn snapshot(id: &str, volume: &str, counter: u64, incident: &str, writer_active:
         ("rehome:volume".into(), "data".into()),
         ("rehome:consistency".into(), says.into()),
     ]);
-    What::SnapshotStarted { snapshot: id.into(), volume: volume.into(), writer_active, counter, tags }
+    What::SnapshotStarted {
+        snapshot: id.into(),
+        volume: volume.into(),
+        writer_active,
+        counter,
+        tags,
+    }
 }
 
 fn complete(snapshot: &str) -> What {
-    What::SnapshotCompleted { snapshot: snapshot.into() }
+    What::SnapshotCompleted {
+        snapshot: snapshot.into(),
+    }
 }
 
 fn closed(instance: &str, transition: &str, how: Closed) -> What {
@@ -122,7 +170,12 @@ fn closed(instance: &str, transition: &str, how: Closed) -> What {
 }
 
 fn call(action: &str, outcome: Outcome) -> What {
-    What::Call { service: "ec2".into(), action: action.into(), target: String::new(), outcome }
+    What::Call {
+        service: "ec2".into(),
+        action: action.into(),
+        target: String::new(),
+        outcome,
+    }
 }
 
 /// A first holder that writes from second 10 on.
@@ -179,19 +232,34 @@ fn the_dark_excuses_a_second_writer_until_the_light_returns() {
             .at(500, "nature", What::ZoneUp { zone: "a".into() })
     };
     dark().at(520, OLD, stops(OLD, "vol-1")).holds(1);
-    dark().at(900, OLD, stops(OLD, "vol-1")).breaks(1, "after its zone came back");
+    dark()
+        .at(900, OLD, stops(OLD, "vol-1"))
+        .breaks(1, "after its zone came back");
 }
 
 #[test]
 fn whoever_writes_in_the_term_of_another_breaks_the_first_promise() {
-    let holder = What::Tagged { resource: "vol-1".into(), key: "rehome:holder".into(), value: NEW.into() };
-    Tale::default().at(1, NEW, holder).at(2, OLD, writes(OLD, "vol-1")).breaks(1, "in the term of i-2");
+    let holder = What::Tagged {
+        resource: "vol-1".into(),
+        key: "rehome:holder".into(),
+        value: NEW.into(),
+    };
+    Tale::default()
+        .at(1, NEW, holder)
+        .at(2, OLD, writes(OLD, "vol-1"))
+        .breaks(1, "in the term of i-2");
 }
 
 #[test]
 fn a_live_snapshot_that_says_clean_breaks_the_second_promise() {
-    life().at(50, OLD, snapshot("snap-1", "vol-1", 5, "set-1", true)).holds(2);
-    let lie = What::Tagged { resource: "snap-1".into(), key: "rehome:consistency".into(), value: "clean".into() };
+    life()
+        .at(50, OLD, snapshot("snap-1", "vol-1", 5, "set-1", true))
+        .holds(2);
+    let lie = What::Tagged {
+        resource: "snap-1".into(),
+        key: "rehome:consistency".into(),
+        value: "clean".into(),
+    };
     life()
         .at(50, OLD, snapshot("snap-1", "vol-1", 5, "set-1", true))
         .at(51, OLD, lie)
@@ -201,7 +269,11 @@ fn a_live_snapshot_that_says_clean_breaks_the_second_promise() {
 #[test]
 fn a_late_snapshot_of_the_old_lineage_breaks_the_third_promise() {
     let zombie = moved()
-        .at(300, "person", snapshot("snap-late", "vol-1", 50, "late", false))
+        .at(
+            300,
+            "person",
+            snapshot("snap-late", "vol-1", 50, "late", false),
+        )
         .at(310, "aws", complete("snap-late"))
         .at(400, NEW, stops(NEW, "vol-2"))
         .at(500, "i-3", volume("vol-3", "c", Some("snap-late")))
@@ -225,19 +297,32 @@ fn passing_over_a_newer_copy_breaks_the_third_promise() {
 #[test]
 fn a_second_blank_volume_breaks_the_fourth_promise() {
     life().holds(4);
-    life().at(90, NEW, volume("vol-2", "b", None)).breaks(4, "although vol-1 held data");
-    let formatted = What::Formatted { volume: "vol-1".into(), had_data: true };
+    life()
+        .at(90, NEW, volume("vol-2", "b", None))
+        .breaks(4, "although vol-1 held data");
+    let formatted = What::Formatted {
+        volume: "vol-1".into(),
+        had_data: true,
+    };
     life().at(90, NEW, formatted).breaks(4, "which held data");
 }
 
 #[test]
 fn deleting_what_is_needed_breaks_the_fifth_promise() {
-    let gone = |volume: &str| What::VolumeDeleted { volume: volume.into() };
-    moved().at(230, NEW, gone("vol-2")).breaks(5, "while it was the newest");
+    let gone = |volume: &str| What::VolumeDeleted {
+        volume: volume.into(),
+    };
+    moved()
+        .at(230, NEW, gone("vol-2"))
+        .breaks(5, "while it was the newest");
     moved().at(230, NEW, gone("vol-1")).breaks(5, "took over");
     moved().at(230 + 24 * 3600, NEW, gone("vol-1")).holds(5);
-    let last = What::SnapshotDeleted { snapshot: "snap-1".into() };
-    moved().at(230, NEW, last).breaks(5, "of the newest complete set");
+    let last = What::SnapshotDeleted {
+        snapshot: "snap-1".into(),
+    };
+    moved()
+        .at(230, NEW, last)
+        .breaks(5, "of the newest complete set");
 }
 
 #[test]
@@ -266,19 +351,33 @@ fn an_address_at_the_wrong_instance_breaks_the_seventh_promise() {
         lifecycle: Some(lifecycle.into()),
     };
     moved().at(226, NEW, moves(NEW, "Pending:Wait")).holds(7);
-    moved().at(226, NEW, moves(OLD, "Terminating:Wait")).breaks(7, "which was Terminating:Wait");
-    moved().at(226, NEW, moves(NEW, "Warmed:Stopped")).breaks(7, "which was Warmed:Stopped");
-    moved().at(226, OLD, moves(OLD, "InService")).breaks(7, "although i-2 is the holder");
+    moved()
+        .at(226, NEW, moves(OLD, "Terminating:Wait"))
+        .breaks(7, "which was Terminating:Wait");
+    moved()
+        .at(226, NEW, moves(NEW, "Warmed:Stopped"))
+        .breaks(7, "which was Warmed:Stopped");
+    moved()
+        .at(226, OLD, moves(OLD, "InService"))
+        .breaks(7, "although i-2 is the holder");
 }
 
 #[test]
 fn closing_an_action_too_early_too_late_or_not_at_all_breaks_the_eighth_promise() {
-    moved().at(107, "aws", closed(OLD, "TERMINATING", Closed::TimedOut)).breaks(8, "ended by TimedOut");
-    life().at(101, OLD, closed(OLD, "TERMINATING", Closed::Continue)).breaks(8, "while it wrote");
-    moved().at(900, NEW, closed(NEW, "LAUNCHING", Closed::Continue)).breaks(8, "after its part was done");
-    let early = life()
-        .at(110, "aws", member(NEW, "Pending:Wait"))
-        .at(111, NEW, closed(NEW, "LAUNCHING", Closed::Continue));
+    moved()
+        .at(107, "aws", closed(OLD, "TERMINATING", Closed::TimedOut))
+        .breaks(8, "ended by TimedOut");
+    life()
+        .at(101, OLD, closed(OLD, "TERMINATING", Closed::Continue))
+        .breaks(8, "while it wrote");
+    moved()
+        .at(900, NEW, closed(NEW, "LAUNCHING", Closed::Continue))
+        .breaks(8, "after its part was done");
+    let early = life().at(110, "aws", member(NEW, "Pending:Wait")).at(
+        111,
+        NEW,
+        closed(NEW, "LAUNCHING", Closed::Continue),
+    );
     early.breaks(8, "before data was in its place");
 }
 

@@ -16,7 +16,9 @@ const REVIVED: SignedDuration = SignedDuration::from_mins(2);
 pub(super) fn one_writer(evidence: &Evidence<'_>) -> Finding {
     for (volume, stays) in &evidence.ledger.attachments {
         if let Some(both) = first_overlap(stays) {
-            return Err(format!("{volume} was attached to two instances at once: {both}"));
+            return Err(format!(
+                "{volume} was attached to two instances at once: {both}"
+            ));
         }
     }
     for (index, term) in evidence.ledger.terms.iter().enumerate() {
@@ -29,13 +31,21 @@ pub(super) fn one_writer(evidence: &Evidence<'_>) -> Finding {
     }
     for entry in evidence.entries {
         if let What::SplitBrain { path, volumes, .. } = &entry.what
-            && !volumes.iter().any(|volume| was_ever_dark(evidence, volume, entry.at))
+            && !volumes
+                .iter()
+                .any(|volume| was_ever_dark(evidence, volume, entry.at))
         {
-            return Err(format!("two writers of {path} at once: {}", volumes.join(" and ")));
+            return Err(format!(
+                "two writers of {path} at once: {}",
+                volumes.join(" and ")
+            ));
         }
     }
     let writers: BTreeSet<_> = evidence.ledger.terms.iter().map(|t| &t.instance).collect();
-    Ok(format!("{} wrote, one after the other", count(writers.len(), "instance")))
+    Ok(format!(
+        "{} wrote, one after the other",
+        count(writers.len(), "instance")
+    ))
 }
 
 fn first_overlap(stays: &[Stay]) -> Option<String> {
@@ -50,34 +60,47 @@ fn first_overlap(stays: &[Stay]) -> Option<String> {
 /// Two writers of one path: only the dark excuses it, and only for as long as
 /// nobody could tell the old one.
 fn tolerate(evidence: &Evidence<'_>, old: &Term, new: &Term) -> Result<(), String> {
-    let both = format!("{} began to write {} while {} still did", new.instance, new.path, old.instance);
-    let Some(zone) = evidence.ledger.zone_of_volume(&old.volume) else { return Err(both) };
+    let both = format!(
+        "{} began to write {} while {} still did",
+        new.instance, new.path, old.instance
+    );
+    let Some(zone) = evidence.ledger.zone_of_volume(&old.volume) else {
+        return Err(both);
+    };
     if !evidence.ledger.is_dark(zone, new.from) {
         return Err(both);
     }
     let nights = evidence.ledger.dark.get(zone).into_iter().flatten();
     let lit = nights.filter_map(|(_, to)| *to).find(|to| *to >= new.from);
     match (lit, old.until) {
-        (Some(lit), Some(until)) if longer_than(REVIVED, lit, until) => {
-            Err(format!("{both}, and went on for {:#} after its zone came back", until.duration_since(lit)))
-        }
-        (Some(_), None) if evidence.must_settle => {
-            Err(format!("{both}, and never stopped after its zone came back"))
-        }
+        (Some(lit), Some(until)) if longer_than(REVIVED, lit, until) => Err(format!(
+            "{both}, and went on for {:#} after its zone came back",
+            until.duration_since(lit)
+        )),
+        (Some(_), None) if evidence.must_settle => Err(format!(
+            "{both}, and never stopped after its zone came back"
+        )),
         _ => Ok(()),
     }
 }
 
 /// May this writer begin at all?
 fn allowed(evidence: &Evidence<'_>, term: &Term) -> Result<(), String> {
-    let lifecycle = evidence.ledger.lifecycle_at(&term.instance, term.from).unwrap_or_default();
+    let lifecycle = evidence
+        .ledger
+        .lifecycle_at(&term.instance, term.from)
+        .unwrap_or_default();
     if lifecycle.starts_with("Terminat") || lifecycle.starts_with("Warmed") {
-        return Err(format!("{} began to write while it was {lifecycle}", term.instance));
+        return Err(format!(
+            "{} began to write while it was {lifecycle}",
+            term.instance
+        ));
     }
     match holder_tag(evidence, &term.volume, term.from) {
-        Some(holder) if holder != term.instance => {
-            Err(format!("{} wrote to {} in the term of {holder}", term.instance, term.volume))
-        }
+        Some(holder) if holder != term.instance => Err(format!(
+            "{} wrote to {} in the term of {holder}",
+            term.instance, term.volume
+        )),
         _ => Ok(()),
     }
 }
@@ -87,7 +110,11 @@ fn holder_tag(evidence: &Evidence<'_>, volume: &str, at: Timestamp) -> Option<St
     let entries = evidence.entries.iter().rev().filter(|entry| entry.at <= at);
     for entry in entries {
         match &entry.what {
-            What::Tagged { resource, key, value } if resource == volume && key == tags::HOLDER => {
+            What::Tagged {
+                resource,
+                key,
+                value,
+            } if resource == volume && key == tags::HOLDER => {
                 return Some(value.clone());
             }
             _ => {}
@@ -100,22 +127,38 @@ fn was_ever_dark(evidence: &Evidence<'_>, volume: &str, at: Timestamp) -> bool {
     let zone = evidence.ledger.zone_of_volume(volume);
     zone.is_some_and(|zone| {
         evidence.ledger.is_dark(zone, at)
-            || evidence.ledger.lit_before(zone, at).is_some_and(|lit| !longer_than(REVIVED, lit, at))
+            || evidence
+                .ledger
+                .lit_before(zone, at)
+                .is_some_and(|lit| !longer_than(REVIVED, lit, at))
     })
 }
 
 pub(super) fn honest_captures(evidence: &Evidence<'_>) -> Finding {
     let mut looked_at = 0;
     for entry in evidence.entries {
-        let What::SnapshotStarted { snapshot, writer_active, .. } = &entry.what else { continue };
+        let What::SnapshotStarted {
+            snapshot,
+            writer_active,
+            ..
+        } = &entry.what
+        else {
+            continue;
+        };
         if !evidence.is_runner(&entry.who) {
             continue;
         }
         looked_at += 1;
-        let said = evidence.ledger.snapshots.get(snapshot).and_then(|s| s.tags.get(tags::CONSISTENCY));
+        let said = evidence
+            .ledger
+            .snapshots
+            .get(snapshot)
+            .and_then(|s| s.tags.get(tags::CONSISTENCY));
         let says_clean = said.is_some_and(|said| said == tags::CLEAN);
         if *writer_active && says_clean {
-            return Err(format!("{snapshot} says it is clean, and something could write while it was taken"));
+            return Err(format!(
+                "{snapshot} says it is clean, and something could write while it was taken"
+            ));
         }
     }
     Ok(format!("{} told the truth", count(looked_at, "capture")))

@@ -57,29 +57,49 @@ pub struct Line {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Deed {
     /// Make the group; its first instance boots.
-    Launch { zone: Option<String> },
+    Launch {
+        zone: Option<String>,
+    },
     /// The group has lived for a while, without rehome: its instance runs, its
     /// volume is attached, formatted, mounted and written, and has no tag.
-    Live { zone: Option<String> },
+    Live {
+        zone: Option<String>,
+    },
     /// What `rehome adopt` does.
     Adopt,
     /// Everything must be in its place before this is over.
-    Settle { within: SignedDuration },
+    Settle {
+        within: SignedDuration,
+    },
     /// Nothing may be put in its place for so long: a person has to decide.
-    Hold { lasting: SignedDuration },
-    Pass { time: SignedDuration },
-    NextZone { zone: String },
+    Hold {
+        lasting: SignedDuration,
+    },
+    Pass {
+        time: SignedDuration,
+    },
+    NextZone {
+        zone: String,
+    },
     /// The holder meets its end in this way.
     End(End),
     /// A newer member is launched, then the holder is terminated.
     Rebalance,
-    ZoneDown { zone: String },
-    ZoneUp { zone: String },
+    ZoneDown {
+        zone: String,
+    },
+    ZoneUp {
+        zone: String,
+    },
     /// Somebody's schedule takes a snapshot of what this volume name was
     /// before, tags copied: the older lineage with the later time.
-    LateSnapshot { volume: VolumeName },
+    LateSnapshot {
+        volume: VolumeName,
+    },
     /// A person deletes the volumes of this name and all their snapshots.
-    Erase { volume: VolumeName },
+    Erase {
+        volume: VolumeName,
+    },
     Expect(Expectation),
 }
 
@@ -177,10 +197,12 @@ impl Scenario {
                 true
             }
             Deed::Expect(Expectation::Fences { .. } | Expectation::DeletedVolumes { .. }) => false,
-            Deed::LateSnapshot { volume } | Deed::Erase { volume } => first.clone().is_some_and(|first| {
-                *volume = first;
-                true
-            }),
+            Deed::LateSnapshot { volume } | Deed::Erase { volume } => {
+                first.clone().is_some_and(|first| {
+                    *volume = first;
+                    true
+                })
+            }
             _ => true,
         });
         self
@@ -199,9 +221,6 @@ impl Deed {
 
     /// Does something go wrong here? The timeline counts from the first of these.
     pub fn is_incident(&self) -> bool {
-        matches!(
-            self,
-            Self::End(_) | Self::Rebalance | Self::ZoneDown { .. }
-        )
+        matches!(self, Self::End(_) | Self::Rebalance | Self::ZoneDown { .. })
     }
 }

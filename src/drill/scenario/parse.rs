@@ -60,7 +60,9 @@ pub fn parse(name: &str, text: &str) -> Result<Scenario, ScenarioError> {
             .take(number, statement)
             .map_err(|message| fail(number, message))?;
     }
-    draft.finish(name).map_err(|(line, message)| fail(line, message))
+    draft
+        .finish(name)
+        .map_err(|(line, message)| fail(line, message))
 }
 
 /// The lines up to one that says `end`.
@@ -112,11 +114,15 @@ impl Draft {
     }
 
     fn finish(self, name: &str) -> Result<Scenario, (usize, String)> {
-        let title = self.title.ok_or((1, "a scenario begins with its `title`".to_owned()))?;
+        let title = self
+            .title
+            .ok_or((1, "a scenario begins with its `title`".to_owned()))?;
         let (line, config) = self.config.unwrap_or((1, USUAL.to_owned()));
         let spec = only_group(name, &config).map_err(|message| (line, message))?;
         let zones = if self.zones.is_empty() {
-            ["a", "b", "c"].map(|zone| format!("us-east-1{zone}")).to_vec()
+            ["a", "b", "c"]
+                .map(|zone| format!("us-east-1{zone}"))
+                .to_vec()
         } else {
             self.zones
         };
@@ -133,7 +139,9 @@ impl Draft {
             story: self.story,
         };
         for line in &scenario.story {
-            let Some(zone) = line.deed.zone() else { continue };
+            let Some(zone) = line.deed.zone() else {
+                continue;
+            };
             if !scenario.zones.iter().any(|known| known == zone) {
                 let known = scenario.zones.join(", ");
                 return Err((line.number, format!("no zone {zone} here, only {known}")));
@@ -147,7 +155,10 @@ fn only_group(name: &str, config: &str) -> Result<GroupSpec, String> {
     let config = spec::parse(name, config).map_err(|error| error.to_string())?;
     match <[GroupSpec; 1]>::try_from(config.groups) {
         Ok([group]) => Ok(group),
-        Err(groups) => Err(format!("a scenario is about one group, not {}", groups.len())),
+        Err(groups) => Err(format!(
+            "a scenario is about one group, not {}",
+            groups.len()
+        )),
     }
 }
 
@@ -155,25 +166,49 @@ fn deed(verb: &str, rest: &str) -> Result<Deed, String> {
     let words: Vec<&str> = rest.split_whitespace().collect();
     let deed = match (verb, words.as_slice()) {
         ("launch", []) => Deed::Launch { zone: None },
-        ("launch", ["in", zone]) => Deed::Launch { zone: Some((*zone).to_owned()) },
+        ("launch", ["in", zone]) => Deed::Launch {
+            zone: Some((*zone).to_owned()),
+        },
         ("live", ["without", "rehome"]) => Deed::Live { zone: None },
-        ("live", ["without", "rehome", "in", zone]) => Deed::Live { zone: Some((*zone).to_owned()) },
+        ("live", ["without", "rehome", "in", zone]) => Deed::Live {
+            zone: Some((*zone).to_owned()),
+        },
         ("adopt", []) => Deed::Adopt,
-        ("settle", ["within", time]) => Deed::Settle { within: duration(time)? },
-        ("hold", ["for", time]) => Deed::Hold { lasting: duration(time)? },
-        ("pass", [time]) => Deed::Pass { time: duration(time)? },
-        ("next", ["zone", zone]) => Deed::NextZone { zone: (*zone).to_owned() },
+        ("settle", ["within", time]) => Deed::Settle {
+            within: duration(time)?,
+        },
+        ("hold", ["for", time]) => Deed::Hold {
+            lasting: duration(time)?,
+        },
+        ("pass", [time]) => Deed::Pass {
+            time: duration(time)?,
+        },
+        ("next", ["zone", zone]) => Deed::NextZone {
+            zone: (*zone).to_owned(),
+        },
         ("fail", ["holder"]) => Deed::End(End::Fail),
         ("kill", ["holder"]) => Deed::End(End::Kill),
         ("crash", ["holder"]) => Deed::End(End::Crash),
         ("spot", ["holder"]) => Deed::End(End::Spot),
         ("rebalance", []) => Deed::Rebalance,
-        ("darken", [zone]) => Deed::ZoneDown { zone: (*zone).to_owned() },
-        ("light", [zone]) => Deed::ZoneUp { zone: (*zone).to_owned() },
-        ("snapshot", ["of", "old", name]) => Deed::LateSnapshot { volume: VolumeName::new(*name) },
-        ("erase", [name]) => Deed::Erase { volume: VolumeName::new(*name) },
+        ("darken", [zone]) => Deed::ZoneDown {
+            zone: (*zone).to_owned(),
+        },
+        ("light", [zone]) => Deed::ZoneUp {
+            zone: (*zone).to_owned(),
+        },
+        ("snapshot", ["of", "old", name]) => Deed::LateSnapshot {
+            volume: VolumeName::new(*name),
+        },
+        ("erase", [name]) => Deed::Erase {
+            volume: VolumeName::new(*name),
+        },
         ("expect", words) => Deed::Expect(expectation(words)?),
-        _ => return Err(format!("cannot read `{verb} {rest}`; a statement is one of {STATEMENTS}")),
+        _ => {
+            return Err(format!(
+                "cannot read `{verb} {rest}`; a statement is one of {STATEMENTS}"
+            ));
+        }
     };
     Ok(deed)
 }
@@ -205,14 +240,22 @@ fn mishap(rest: &str) -> Result<Mishap, String> {
         "timeout" => MishapKind::Timeout,
         "throttled" => MishapKind::Throttled,
         "broken" => MishapKind::Broken,
-        _ => return Err(format!("`{kind}` is none of lost, lost-answer, timeout, throttled, broken")),
+        _ => {
+            return Err(format!(
+                "`{kind}` is none of lost, lost-answer, timeout, throttled, broken"
+            ));
+        }
     };
     let percent = percent
         .strip_suffix('%')
         .and_then(|digits| digits.parse().ok())
         .filter(|percent| *percent <= 100)
         .ok_or_else(|| format!("`{percent}` is no percentage from 0% to 100%"))?;
-    Ok(Mishap { action: action.to_owned(), kind, percent })
+    Ok(Mishap {
+        action: action.to_owned(),
+        kind,
+        percent,
+    })
 }
 
 fn duration(text: &str) -> Result<SignedDuration, String> {
@@ -242,7 +285,10 @@ mod tests {
     fn an_error_names_its_line_and_what_is_allowed() {
         let error = parse("x", "title T\n\nexplode holder\n").unwrap_err();
         assert_eq!(error.line, 3);
-        assert!(error.message.contains("fail|kill|crash|spot holder"), "{error}");
+        assert!(
+            error.message.contains("fail|kill|crash|spot holder"),
+            "{error}"
+        );
     }
 
     #[test]
