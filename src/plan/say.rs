@@ -182,15 +182,8 @@ impl Display for Hold {
             Self::TooManyMembers {
                 desired,
                 candidates,
-            } => write!(
-                f,
-                "the group wants {desired} instance(s) and {candidates} could be the holder: \
-                 nothing is changed; set its desired capacity to 1"
-            ),
-            Self::PairNotServed => f.write_str(
-                "pairs of a primary and a standby are not moved by this version: nothing is \
-                 changed; use an Auto Scaling group of one",
-            ),
+            } => too_many_members(f, *desired, *candidates),
+            Self::PairNotServed => f.write_str(PAIR_NOT_SERVED),
             Self::DataLoss {
                 volume,
                 newest_set,
@@ -251,6 +244,17 @@ impl Display for Hold {
             ),
         }
     }
+}
+
+const PAIR_NOT_SERVED: &str = "pairs of a primary and a standby are not moved by this version: \
+     nothing is changed; use an Auto Scaling group of one";
+
+fn too_many_members(f: &mut Formatter<'_>, desired: u32, candidates: usize) -> fmt::Result {
+    write!(
+        f,
+        "the group wants {desired} instance(s) and {candidates} could be the holder: nothing is \
+         changed; set its desired capacity to 1"
+    )
 }
 
 fn data_loss(
