@@ -177,6 +177,13 @@ impl Ledger {
                 key,
                 value,
             } => self.tag(resource, key, value),
+            _ => self.take_attachment(entry),
+        }
+    }
+
+    fn take_attachment(&mut self, entry: &Entry) {
+        let at = entry.at;
+        match &entry.what {
             What::Attached { volume, instance } => {
                 let stay = Stay {
                     instance: instance.clone(),

@@ -267,6 +267,18 @@ fn nature_news(what: &What) -> News {
             Kind::Incident,
             format!("{zone} is back"),
         ),
+        What::SplitBrain { path, .. } => (
+            "nature".to_owned(),
+            Kind::Fails,
+            format!("two write to {path} at once"),
+        ),
+        _ => return guest_news(what),
+    })
+}
+
+/// What an instance does within itself.
+fn guest_news(what: &What) -> News {
+    Some(match what {
         What::Formatted { volume, had_data } => {
             let kind = if *had_data {
                 Kind::Fails
@@ -324,11 +336,6 @@ fn nature_news(what: &What) -> News {
             instance.clone(),
             Kind::Happens,
             format!("the workload's last write to {path} is {counter}"),
-        ),
-        What::SplitBrain { path, .. } => (
-            "nature".to_owned(),
-            Kind::Fails,
-            format!("two write to {path} at once"),
         ),
         What::ServiceUp { instance, .. } => (
             instance.clone(),
