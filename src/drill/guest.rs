@@ -5,10 +5,12 @@
 //! that cannot be rehearsed behind the wire. The facts about the instance still
 //! come from its metadata service, spoken to in its own protocol.
 
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use rehome_region::{Delay, GuestError, Region, Request};
 
 use super::connector::Shared;
@@ -21,22 +23,28 @@ const METADATA: &str = "169.254.169.254";
 /// How often an instance without an agent looks for its disks while it boots.
 const LOOK_FOR_DISKS: Duration = Duration::from_secs(1);
 
+/// How long a session with the metadata service lasts, in seconds.
+const SESSION_S: i64 = 21_600;
+
 /// One emulated instance, from the inside.
 #[derive(Clone)]
 pub struct Guest {
     shared: Shared,
     instance: String,
+    /// The session's token, and when it is to be renewed.
+    session: RefCell<Option<(String, Timestamp)>>,
+    /// Id and zone, which never change.
+    identity: OnceCell<(InstanceId, Zone)>,
 }
 
 impl Host for Guest {
     async fn look(&self, spec: &GroupSpec) -> Result<Here, HostError> {
-        let instance = self.required("meta-data/instance-id")?;
-        let zone = self.required("meta-data/placement/availability-zone")?;
+        let (instance, zone) = self.identity()?;
         let leaving = self.leaving();
         let region = self.shared.lock();
         Ok(Here {
-            instance: InstanceId::new(instance),
-            zone: Zone::new(zone),
+            instance,
+            zone,
             leaving,
             disks: disks(&region, &self.instance),
             mounts: mounts(&region, &self.instance, spec),
@@ -152,7 +160,19 @@ impl Guest {
         Self {
             shared,
             instance: instance.to_owned(),
+            session: RefCell::default(),
+            identity: OnceCell::new(),
         }
+    }
+
+    fn identity(&self) -> Result<(InstanceId, Zone), HostError> {
+        if let Some(known) = self.identity.get() {
+            return Ok(known.clone());
+        }
+        let instance = self.required("meta-data/instance-id")?;
+        let zone = self.required("meta-data/placement/availability-zone")?;
+        let identity = (InstanceId::new(instance), Zone::new(zone));
+        Ok(self.identity.get_or_init(|| identity).clone())
     }
 
     /// What an image without rehome does at boot: wait for its disks, format
@@ -216,9 +236,23 @@ impl Guest {
     }
 
     fn metadata(&self, path: &str) -> Option<String> {
-        let life = ("x-aws-ec2-metadata-token-ttl-seconds", "60".to_owned());
-        let token = self.ask("PUT", "api/token", life)?;
+        let token = self.token()?;
         self.ask("GET", path, ("x-aws-ec2-metadata-token", token))
+    }
+
+    fn token(&self) -> Option<String> {
+        let now = self.shared.time.now();
+        if let Some((token, renew)) = self.session.borrow().as_ref()
+            && now < *renew
+        {
+            return Some(token.clone());
+        }
+        let life = ("x-aws-ec2-metadata-token-ttl-seconds", SESSION_S.to_string());
+        let token = self.ask("PUT", "api/token", life)?;
+        let renew = now.checked_add(SignedDuration::from_secs(SESSION_S / 2));
+        let session = (token.clone(), renew.unwrap_or(Timestamp::MAX));
+        self.session.replace(Some(session));
+        Some(token)
     }
 
     fn ask(&self, method: &str, path: &str, header: (&str, String)) -> Option<String> {

@@ -88,6 +88,7 @@ impl Teller<'_> {
             Deed::Hold { lasting } => self.hold(*lasting).await,
             Deed::Pass { time } => tokio::time::sleep(std_duration(*time)).await,
             Deed::Adopt => self.adopt().await,
+            Deed::Erase { volume } => self.erase(volume.as_str()).await,
             Deed::Expect(expectation) => self.expect(line.number, expectation),
             Deed::Live { zone } => self.live(zone.as_deref()).await,
             deed => self.strike(deed, now),
@@ -114,9 +115,8 @@ impl Teller<'_> {
             Deed::ZoneDown { zone } => region.zone_down(zone, now),
             Deed::ZoneUp { zone } => region.zone_up(zone, now),
             Deed::LateSnapshot { volume } => snapshot_of_old(&mut region, volume.as_str(), now),
-            Deed::Erase { volume } => erase(&mut region, volume.as_str(), now),
             Deed::Settle { .. } | Deed::Hold { .. } | Deed::Pass { .. } => {}
-            Deed::Adopt | Deed::Expect(_) | Deed::Live { .. } => {}
+            Deed::Adopt | Deed::Erase { .. } | Deed::Expect(_) | Deed::Live { .. } => {}
         }
         drop(region);
         self.stage.shared.ring();
@@ -262,6 +262,32 @@ impl Teller<'_> {
             Some((volume.name.clone(), VolumeId::new(there.id.as_str())))
         });
         found.collect()
+    }
+
+    /// A person deletes every volume and every snapshot of this name, as soon
+    /// as nothing is attached any more.
+    async fn erase(&mut self, name: &str) {
+        let named = |tags: &Tags| tags.get(tags::VOLUME).map(String::as_str) == Some(name);
+        loop {
+            {
+                let now = self.stage.now();
+                let mut region = self.stage.shared.lock();
+                let truth = region.truth();
+                let volumes: Vec<_> =
+                    truth.volumes.values().filter(|volume| named(&volume.tags)).collect();
+                if volumes.iter().all(|volume| volume.attachment.is_none()) {
+                    for volume in volumes {
+                        region.delete_volume_by_hand(&volume.id, now);
+                    }
+                    for snapshot in truth.snapshots.values().filter(|s| named(&s.tags)) {
+                        region.delete_snapshot_by_hand(&snapshot.id, now);
+                    }
+                    break;
+                }
+            }
+            self.stage.moved.notified().await;
+        }
+        self.stage.shared.ring();
     }
 
     fn expect(&mut self, line: usize, expectation: &Expectation) {
@@ -470,22 +496,6 @@ fn snapshot_of_old(region: &mut Region, name: &str, now: Timestamp) {
     let old = named.min_by_key(|volume| (volume.created, volume.id.clone()));
     if let Some(old) = old {
         region.snapshot_by_hand(&old.id, old.tags.clone(), now);
-    }
-}
-
-/// A person deletes every volume and every snapshot of this name.
-fn erase(region: &mut Region, name: &str, now: Timestamp) {
-    let truth = region.truth();
-    let named = |tags: &Tags| tags.get(tags::VOLUME).map(String::as_str) == Some(name);
-    for volume in truth.volumes.values().filter(|volume| named(&volume.tags)) {
-        region.delete_volume_by_hand(&volume.id, now);
-    }
-    for snapshot in truth
-        .snapshots
-        .values()
-        .filter(|snapshot| named(&snapshot.tags))
-    {
-        region.delete_snapshot_by_hand(&snapshot.id, now);
     }
 }
 

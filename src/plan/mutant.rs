@@ -9,7 +9,8 @@ use std::cell::Cell;
 pub enum Mutant {
     /// Pick the newest set by start time, whatever its lineage. Promise 3.
     NewestByStartTime,
-    /// Take a predecessor's volume for quiet while it still runs. Promises 1 and 2.
+    /// Take a predecessor's volume for quiet while it still runs, and do not look
+    /// again before the call. Promises 1 and 2.
     SkipFence,
     /// Make a blank volume although the group's marker says there was data. Promise 4.
     BlankWithoutMarker,
@@ -36,7 +37,7 @@ pub fn set(mutant: Option<Mutant>) {
     MUTANT.with(|cell| cell.set(mutant));
 }
 
-pub(super) fn is(mutant: Mutant) -> bool {
+pub(crate) fn is(mutant: Mutant) -> bool {
     MUTANT.with(Cell::get) == Some(mutant)
 }
 

@@ -55,6 +55,10 @@ fn why_not_quiet(
     quiet_on: Option<&InstanceId>,
     holder: Option<&Instance>,
 ) -> Option<String> {
+    #[cfg(feature = "mutants")]
+    if crate::plan::mutant::is(crate::plan::mutant::Mutant::SkipFence) {
+        return None;
+    }
     let Some(now) = now else {
         return Some(format!("there is no volume {id} any more"));
     };

@@ -23,14 +23,17 @@ pub(super) fn address_with_holder(evidence: &Evidence<'_>) -> Finding {
     {
         let What::AddressMoved {
             allocation,
+            from,
             to: Some(to),
             lifecycle,
-            ..
         } = &entry.what
         else {
             continue;
         };
         moves += 1;
+        if let Some(from) = from.as_deref().filter(|from| *from != to) {
+            still_serves(evidence, allocation, from, entry.at)?;
+        }
         if evidence.spec.kind != Kind::Asg {
             continue;
         }
@@ -67,6 +70,24 @@ pub(super) fn address_with_holder(evidence: &Evidence<'_>) -> Finding {
         }
     }
     Ok(format!("{}, each to the holder", count(moves, "move")))
+}
+
+/// An address is not taken from an instance whose workload still runs, unless
+/// nobody can reach it.
+fn still_serves(
+    evidence: &Evidence<'_>,
+    allocation: &str,
+    from: &str,
+    at: Timestamp,
+) -> Result<(), String> {
+    let mut terms = evidence.ledger.terms.iter();
+    let serves = terms.any(|term| term.instance == from && term.is_open_at(at));
+    if serves && !evidence.is_dark(from, at) {
+        return Err(format!(
+            "{allocation} was taken from {from} while that still served"
+        ));
+    }
+    Ok(())
 }
 
 /// A member that came later, and may be the holder: then this one is not.
