@@ -9,6 +9,7 @@ use crate::aws::Focus;
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::spec::GroupSpec;
+use crate::world::Here;
 
 /// How often a pausing runner asks its own machine, which costs no API call.
 const LOOK_HERE: SignedDuration = SignedDuration::from_secs(1);
@@ -117,7 +118,7 @@ impl<H: Host> Runner<H> {
         let host = self.host.as_ref()?;
         let before = memory.world.as_ref().and_then(|w| w.here.as_ref());
         let here = host.look(spec).await.ok()?;
-        if before == Some(&here) {
+        if before.is_some_and(|before| is_as_before(before, &here)) {
             None
         } else if here.leaving.is_some() {
             Some(Focus::leaving())
@@ -125,4 +126,14 @@ impl<H: Host> Runner<H> {
             Some(Focus::ALL)
         }
     }
+}
+
+/// What an unhealthy workload says may differ each time; that it is unhealthy
+/// is what counts.
+fn is_as_before(before: &Here, now: &Here) -> bool {
+    let workload = |here: &Here| std::mem::discriminant(&here.workload);
+    workload(before) == workload(now)
+        && before.leaving == now.leaving
+        && before.disks == now.disks
+        && before.mounts == now.mounts
 }
