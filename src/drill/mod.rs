@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! scenario/   what is rehearsed          perform    the story, statement by statement
+//! setting     the region before it
 //! stage       who takes part             guest      an instance from the inside
 //! connector   the SDK's way to AWS       time       the paused clock
 //! ledger      the record, replayed       judge      is everything in its place?
@@ -20,6 +21,7 @@ pub mod narrate;
 pub mod perform;
 pub mod promises;
 pub mod scenario;
+mod setting;
 pub mod stage;
 pub mod time;
 

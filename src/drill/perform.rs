@@ -6,30 +6,26 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use rehome_region::record::Tags;
-use rehome_region::{
-    Fault, FaultRule, GroupSetup, HookSetup, Region, Request, Settings, Strike, Truth, What,
-};
+use rehome_region::{Region, Settings, Truth, What};
 
 use super::connector::Shared;
 use super::ledger::Ledger;
 use super::promises::{Evidence, judge};
-use super::scenario::{Deed, End, Expectation, Line, Mishap, MishapKind, Scenario};
+use super::scenario::{Deed, End, Expectation, Line, Scenario};
+use super::setting;
 use super::stage::Stage;
 use super::time::VirtualTime;
 use super::{judge as court, narrate};
 use crate::aws::{Adoption, Aws};
 use crate::ids::{AllocationId, VolumeId, VolumeName};
 use crate::report::{Rehearsal, Verdict, seconds};
-use crate::spec::{AddressSpec, GroupSpec, Kind};
 use crate::tags;
 
 /// How often a daemon looks when nothing wakes it.
 const POLL_EVERY: SignedDuration = SignedDuration::from_secs(15);
-/// How long the group believes a new instance to be healthy.
-const GRACE_PERIOD_S: u64 = 300;
 
 /// What the person at the command line is called.
-const OPERATOR: &str = "operator";
+pub(super) const OPERATOR: &str = "operator";
 
 /// Performs the scenario and judges it.
 pub async fn perform(scenario: &Scenario, seed: u64) -> Rehearsal {
@@ -40,8 +36,8 @@ pub async fn perform(scenario: &Scenario, seed: u64) -> Rehearsal {
         ..Settings::default()
     };
     let mut region = Region::new(settings, time.now());
-    region.settings_mut().faults.rules = scenario.mishaps.iter().map(rule).collect();
-    let (spec, addresses) = allocate(&mut region, &scenario.spec, time.now());
+    region.settings_mut().faults.rules = scenario.mishaps.iter().map(setting::rule).collect();
+    let (spec, addresses) = setting::allocate(&mut region, &scenario.spec, time.now());
     let stage = Stage::new(Shared::new(region, time), spec, POLL_EVERY);
     tokio::task::spawn_local(Rc::clone(&stage).play_region());
     if scenario.controller {
@@ -102,7 +98,7 @@ impl Teller<'_> {
         let mut region = self.stage.shared.lock();
         match deed {
             Deed::Launch { zone } => {
-                let setup = group_setup(self.scenario);
+                let setup = setting::group_setup(self.scenario);
                 region.create_group(setup, now);
                 region.set_next_zone(name, zone.as_deref());
             }
@@ -114,7 +110,7 @@ impl Teller<'_> {
             Deed::Rebalance => region.rebalance(name, now),
             Deed::ZoneDown { zone } => region.zone_down(zone, now),
             Deed::ZoneUp { zone } => region.zone_up(zone, now),
-            Deed::LateSnapshot { volume } => snapshot_of_old(&mut region, volume.as_str(), now),
+            Deed::LateSnapshot { volume } => setting::snapshot_of_old(&mut region, volume.as_str(), now),
             Deed::Settle { .. } | Deed::Hold { .. } | Deed::Pass { .. } => {}
             Deed::Adopt | Deed::Erase { .. } | Deed::Expect(_) | Deed::Live { .. } => {}
         }
@@ -184,7 +180,7 @@ impl Teller<'_> {
         self.stage.set_agents(false);
         {
             let mut region = self.stage.shared.lock();
-            let mut setup = group_setup(self.scenario);
+            let mut setup = setting::group_setup(self.scenario);
             setup.hooks.clear();
             region.create_group(setup, now);
             region.set_next_zone(self.stage.spec.name.as_str(), zone);
@@ -228,8 +224,8 @@ impl Teller<'_> {
         let spec = self.stage.spec.clone();
         {
             let mut region = self.stage.shared.lock();
-            for hook in hooks(self.scenario) {
-                put_hook(&mut region, spec.name.as_str(), &hook, self.stage.now());
+            for hook in setting::hooks(self.scenario) {
+                setting::put_hook(&mut region, spec.name.as_str(), &hook, self.stage.now());
             }
         }
         let adoption = Adoption {
@@ -423,96 +419,6 @@ fn calls_since(region: &Region, since: Timestamp) -> BTreeMap<String, u64> {
         }
     }
     calls
-}
-
-/// The group's Elastic IPs, and its specification with their true ids: those of
-/// somebody's configuration do not exist here.
-fn allocate(region: &mut Region, spec: &GroupSpec, now: Timestamp) -> (GroupSpec, Vec<String>) {
-    let mut spec = spec.clone();
-    let mut ids = Vec::new();
-    for address in &mut spec.addresses {
-        match address {
-            AddressSpec::Allocation(allocation) => {
-                let id = region.allocate_address(Tags::new(), now);
-                *allocation = id.as_str().into();
-                ids.push(id);
-            }
-            AddressSpec::Tag { key, value } => {
-                let tags = Tags::from([(key.clone(), value.clone())]);
-                ids.push(region.allocate_address(tags, now));
-            }
-        }
-    }
-    // A pair is rehearsed as a group of one: its moves are the same.
-    spec.kind = Kind::Asg;
-    (spec, ids)
-}
-
-fn group_setup(scenario: &Scenario) -> GroupSetup {
-    GroupSetup {
-        name: scenario.spec.name.to_string(),
-        min: 1,
-        max: 1,
-        desired: 1,
-        zones: scenario.zones.clone(),
-        hooks: hooks(scenario),
-        grace_period_s: GRACE_PERIOD_S,
-        launch_before_terminate: scenario.overlap,
-        ..GroupSetup::default()
-    }
-}
-
-fn hooks(scenario: &Scenario) -> Vec<HookSetup> {
-    let heartbeat = u64::try_from(scenario.heartbeat.as_secs()).unwrap_or(300);
-    vec![
-        HookSetup::launching(heartbeat),
-        HookSetup::terminating(heartbeat),
-    ]
-}
-
-/// As a person would, by the API.
-fn put_hook(region: &mut Region, group: &str, hook: &HookSetup, now: Timestamp) {
-    let body = format!(
-        "Action=PutLifecycleHook&Version=2011-01-01&AutoScalingGroupName={group}\
-         &LifecycleHookName={}&LifecycleTransition={}&HeartbeatTimeout={}&DefaultResult={}",
-        hook.name, hook.transition, hook.heartbeat_timeout_s, hook.default_result
-    );
-    let request = Request {
-        method: "POST".to_owned(),
-        path: "/".to_owned(),
-        body: body.into_bytes(),
-        ..Request::default()
-    };
-    region.handle(OPERATOR, &request, now);
-}
-
-/// An older volume of this name, snapshotted again with its tags copied.
-fn snapshot_of_old(region: &mut Region, name: &str, now: Timestamp) {
-    let truth = region.truth();
-    let named = truth
-        .volumes
-        .values()
-        .filter(|volume| volume.tags.get(tags::VOLUME).map(String::as_str) == Some(name));
-    let old = named.min_by_key(|volume| (volume.created, volume.id.clone()));
-    if let Some(old) = old {
-        region.snapshot_by_hand(&old.id, old.tags.clone(), now);
-    }
-}
-
-fn rule(mishap: &Mishap) -> FaultRule {
-    let strike = match mishap.kind {
-        MishapKind::Lost => Strike::LostBefore,
-        MishapKind::LostAnswer => Strike::LostAfter,
-        MishapKind::Timeout => Strike::TimedOutAfter,
-        MishapKind::Throttled => Strike::Refused(Fault::request_limit()),
-        MishapKind::Broken => Strike::Refused(Fault::internal()),
-    };
-    FaultRule {
-        action: mishap.action.clone(),
-        caller: None,
-        probability: f64::from(mishap.percent) / 100.0,
-        strike,
-    }
 }
 
 fn std_duration(duration: SignedDuration) -> Duration {

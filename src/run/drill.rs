@@ -14,7 +14,7 @@ use crate::drill::rehearse;
 use crate::drill::scenario::{self, BUILT_IN, Scenario, ScenarioError};
 use crate::report::terminal::{self, Colour};
 use crate::report::{Rehearsal, html};
-use crate::spec::{self, ConfigError};
+use crate::spec::{self, ConfigError, Kind};
 
 /// What is told in full when everything is rehearsed.
 const MAIN_JOB: &str = "cross-zone";
@@ -116,6 +116,13 @@ fn scenarios(options: &Options) -> Result<Vec<Scenario>, DrillError> {
         let group = config.groups.into_iter().next();
         let group =
             group.ok_or_else(|| DrillError::Usage("the configuration has no group".to_owned()))?;
+        if group.kind != Kind::Asg {
+            return Err(DrillError::Usage(format!(
+                "{} is a pair, and pairs are not moved by this version; \
+                 a drill rehearses an Auto Scaling group of one",
+                group.name
+            )));
+        }
         if wanted == "all" {
             scenarios.retain(|scenario| !scenario.own_group);
         }

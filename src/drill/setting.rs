@@ -1,0 +1,105 @@
+//! What does the region look like before the story begins, and what do people
+//! do to it besides?
+
+use jiff::Timestamp;
+use rehome_region::record::Tags;
+use rehome_region::{Fault, FaultRule, GroupSetup, HookSetup, Region, Request, Strike};
+
+use super::scenario::{Mishap, MishapKind, Scenario};
+use crate::spec::{AddressSpec, GroupSpec};
+use crate::tags;
+
+/// How long the group believes a new instance to be healthy.
+const GRACE_PERIOD_S: u64 = 300;
+
+/// The group's Elastic IPs, and its specification with their true ids: those of
+/// somebody's configuration do not exist here.
+pub(super) fn allocate(
+    region: &mut Region,
+    spec: &GroupSpec,
+    now: Timestamp,
+) -> (GroupSpec, Vec<String>) {
+    let mut spec = spec.clone();
+    let mut ids = Vec::new();
+    for address in &mut spec.addresses {
+        match address {
+            AddressSpec::Allocation(allocation) => {
+                let id = region.allocate_address(Tags::new(), now);
+                *allocation = id.as_str().into();
+                ids.push(id);
+            }
+            AddressSpec::Tag { key, value } => {
+                let tags = Tags::from([(key.clone(), value.clone())]);
+                ids.push(region.allocate_address(tags, now));
+            }
+        }
+    }
+    (spec, ids)
+}
+
+pub(super) fn group_setup(scenario: &Scenario) -> GroupSetup {
+    GroupSetup {
+        name: scenario.spec.name.to_string(),
+        min: 1,
+        max: 1,
+        desired: 1,
+        zones: scenario.zones.clone(),
+        hooks: hooks(scenario),
+        grace_period_s: GRACE_PERIOD_S,
+        launch_before_terminate: scenario.overlap,
+        ..GroupSetup::default()
+    }
+}
+
+pub(super) fn hooks(scenario: &Scenario) -> Vec<HookSetup> {
+    let heartbeat = u64::try_from(scenario.heartbeat.as_secs()).unwrap_or(300);
+    vec![
+        HookSetup::launching(heartbeat),
+        HookSetup::terminating(heartbeat),
+    ]
+}
+
+/// As a person would, by the API.
+pub(super) fn put_hook(region: &mut Region, group: &str, hook: &HookSetup, now: Timestamp) {
+    let body = format!(
+        "Action=PutLifecycleHook&Version=2011-01-01&AutoScalingGroupName={group}\
+         &LifecycleHookName={}&LifecycleTransition={}&HeartbeatTimeout={}&DefaultResult={}",
+        hook.name, hook.transition, hook.heartbeat_timeout_s, hook.default_result
+    );
+    let request = Request {
+        method: "POST".to_owned(),
+        path: "/".to_owned(),
+        body: body.into_bytes(),
+        ..Request::default()
+    };
+    region.handle(super::perform::OPERATOR, &request, now);
+}
+
+/// An older volume of this name, snapshotted again with its tags copied.
+pub(super) fn snapshot_of_old(region: &mut Region, name: &str, now: Timestamp) {
+    let truth = region.truth();
+    let named = truth
+        .volumes
+        .values()
+        .filter(|volume| volume.tags.get(tags::VOLUME).map(String::as_str) == Some(name));
+    let old = named.min_by_key(|volume| (volume.created, volume.id.clone()));
+    if let Some(old) = old {
+        region.snapshot_by_hand(&old.id, old.tags.clone(), now);
+    }
+}
+
+pub(super) fn rule(mishap: &Mishap) -> FaultRule {
+    let strike = match mishap.kind {
+        MishapKind::Lost => Strike::LostBefore,
+        MishapKind::LostAnswer => Strike::LostAfter,
+        MishapKind::Timeout => Strike::TimedOutAfter,
+        MishapKind::Throttled => Strike::Refused(Fault::request_limit()),
+        MishapKind::Broken => Strike::Refused(Fault::internal()),
+    };
+    FaultRule {
+        action: mishap.action.clone(),
+        caller: None,
+        probability: f64::from(mishap.percent) / 100.0,
+        strike,
+    }
+}
