@@ -8,7 +8,7 @@ use super::make::{Next, at_device, blank, restored};
 use super::scene::{Heir, Keeper, LAG, SaturatingTime, Scene};
 use super::step::{Hold, Plan, Reason, Step};
 use super::terms::{activate, needs_term};
-use crate::ids::VolumeName;
+use crate::ids::{VolumeId, VolumeName};
 use crate::spec::VolumeSpec;
 use crate::world::{AttachmentState, SnapshotState, Standing, Volume, VolumeState};
 
@@ -232,6 +232,36 @@ fn attach_all(
     }
 }
 
+/// What the instance is said to have may lag behind what the volume itself says.
+fn has_left(scene: &Scene<'_>, id: &VolumeId) -> bool {
+    scene
+        .volumes
+        .get(id)
+        .is_some_and(|volume| volume.attachments.is_empty())
+}
+
+/// One of the group's own volumes that no term ever began on: it was attached
+/// ahead of time, and then another set was chosen. Nothing can be mounted on it.
+fn never_active<'a>(scene: &Scene<'a>, id: &VolumeId) -> Option<&'a Volume> {
+    scene
+        .volumes
+        .get(id)
+        .filter(|volume| volume.standing == Standing::New)
+}
+
+fn make_room(heir: Heir<'_>, unused: &Volume, plan: &mut Plan) {
+    match unused.attachments.first().map(|a| a.state) {
+        Some(AttachmentState::Attached) => plan.step(Step::Detach {
+            volume: unused.id.clone(),
+            instance: heir.id.clone(),
+            force: false,
+        }),
+        _ => plan.wait(Reason::Detaching {
+            volume: unused.id.clone(),
+        }),
+    }
+}
+
 fn attach(scene: &Scene<'_>, heir: Heir<'_>, spec: &VolumeSpec, volume: &Volume, plan: &mut Plan) {
     if !heir.runs() {
         plan.wait(Reason::HolderBoots {
@@ -247,8 +277,11 @@ fn attach(scene: &Scene<'_>, heir: Heir<'_>, spec: &VolumeSpec, volume: &Volume,
     let taken = heir
         .instance
         .and_then(|i| at_device(i, &spec.device))
-        .filter(|found| **found != volume.id);
+        .filter(|found| **found != volume.id && !has_left(scene, found));
     if let Some(found) = taken {
+        if let Some(unused) = never_active(scene, found) {
+            return make_room(heir, unused, plan);
+        }
         plan.hold(Hold::DeviceTaken {
             volume: spec.name.clone(),
             instance: heir.id.clone(),
