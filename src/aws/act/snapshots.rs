@@ -16,6 +16,13 @@ use crate::plan::step::LiveVolume;
 use crate::tags;
 use crate::world::{Consistency, Shape, Snapshot};
 
+/// The pauses before a new snapshot is looked for again.
+const NOT_FOUND_YET: [Duration; 3] = [
+    Duration::from_millis(300),
+    Duration::from_millis(600),
+    Duration::from_millis(1_200),
+];
+
 /// One snapshot to be taken, and all it must remember.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shot<'a> {
@@ -114,12 +121,28 @@ impl Aws {
         // In the one call all get the same tags; what differs follows.
         for (snapshot, volume) in snapshots {
             if let Some(shot) = shots.iter().find(|shot| *shot.volume == volume) {
-                let doing = format!("label the snapshot {snapshot}");
-                self.create_tags(&doing, vec![snapshot.to_string()], shot.tags())
-                    .await?;
+                self.label_snapshot(&snapshot, shot).await?;
             }
         }
         Ok(outcome)
+    }
+
+    /// What was made a moment ago may not be found for another moment.
+    async fn label_snapshot(&self, snapshot: &SnapshotId, shot: &Shot<'_>) -> Result<(), AwsError> {
+        let doing = format!("label the snapshot {snapshot}");
+        let label = async || {
+            self.create_tags(&doing, vec![snapshot.to_string()], shot.tags())
+                .await
+        };
+        for pause in NOT_FOUND_YET {
+            match label().await {
+                Err(error) if error.meaning == Meaning::NotFound => {
+                    tokio::time::sleep(pause).await;
+                }
+                labelled => return labelled,
+            }
+        }
+        label().await
     }
 
     /// Takes at most once: checks right before, and looks up after a doubt.
