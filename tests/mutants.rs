@@ -99,3 +99,8 @@ fn completing_the_launch_early_breaks_promise_8() {
 fn forgetting_the_shape_breaks_promise_9() {
     is_caught(Mutant::ForgetShape, "multi-volume", 9);
 }
+
+#[test]
+fn mixing_sets_breaks_promise_10() {
+    is_caught(Mutant::MixSets, "multi-outage", 10);
+}

@@ -220,20 +220,21 @@ fn statistics(name: &str, rehearsals: &[Rehearsal]) -> String {
             .filter_map(|rehearsal| rehearsal.rto_seconds),
     );
     let calls = sorted(rehearsals.iter().map(|rehearsal| rehearsal.calls() as f64));
-    let good = rehearsals
-        .iter()
-        .filter(|rehearsal| rehearsal.succeeded())
-        .count();
-    format!(
-        "{name:<14} {good}/{} good  RTO median {:.1} s p95 {:.1} s  to the shortest: median {:.3} p95 {:.3}  calls median {:.0} max {:.0}\n",
-        rehearsals.len(),
-        quantile(&times, 0.5),
-        quantile(&times, 0.95),
-        quantile(&ratios, 0.5),
-        quantile(&ratios, 0.95),
-        quantile(&calls, 0.5),
-        quantile(&calls, 1.0),
-    )
+    let good = rehearsals.iter().filter(|r| r.succeeded()).count();
+    let mut line = format!("{name:<14} {good}/{} good", rehearsals.len());
+    if let (Some(median), Some(p95)) = (quantile(&times, 0.5), quantile(&times, 0.95)) {
+        line.push_str(&format!("  RTO median {median:.1} s p95 {p95:.1} s"));
+    }
+    if let (Some(median), Some(p95)) = (quantile(&ratios, 0.5), quantile(&ratios, 0.95)) {
+        line.push_str(&format!(
+            "  to the shortest: median {median:.3} p95 {p95:.3}"
+        ));
+    }
+    if let (Some(median), Some(most)) = (quantile(&calls, 0.5), quantile(&calls, 1.0)) {
+        line.push_str(&format!("  calls median {median:.0} max {most:.0}"));
+    }
+    line.push('\n');
+    line
 }
 
 fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
@@ -242,10 +243,10 @@ fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
     values
 }
 
-fn quantile(sorted: &[f64], share: f64) -> f64 {
+fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     let last = sorted.len().saturating_sub(1);
     let index = (last as f64 * share).round() as usize;
-    sorted.get(index).copied().unwrap_or(f64::NAN)
+    sorted.get(index).copied()
 }
 
 /// The figures of the project: how near to the shortest possible, how many

@@ -49,7 +49,8 @@ pub(super) fn address_with_holder(evidence: &Evidence<'_>) -> Finding {
             ));
         }
     }
-    if evidence.must_settle {
+    // What is not settled at all is the eleventh promise's business.
+    if evidence.must_settle && evidence.unsettled.is_empty() {
         let homes: Vec<_> = evidence
             .addresses
             .iter()

@@ -171,6 +171,8 @@ built_in!(
     "hold",
     "upkeep",
     "vanished",
+    "storm",
+    "multi-outage",
 );
 
 /// A built-in scenario by its name.
