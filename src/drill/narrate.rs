@@ -9,6 +9,7 @@ use super::ledger::Ledger;
 use super::stage::Stage;
 use crate::reconcile::Told;
 use crate::report::{Incident, Kind, Moment, seconds};
+use crate::spec::GroupSpec;
 use crate::tags;
 
 /// What a runner said, with ids as they are.
@@ -46,9 +47,10 @@ pub fn timeline(
     zero: Timestamp,
 ) -> (BTreeMap<String, String>, Vec<Moment>) {
     let names = names(entries, ledger);
-    let told = entries
-        .iter()
-        .filter(|entry| !is_of_root_volume(&entry.what, ledger));
+    let told = entries.iter().filter(|entry| {
+        !is_of_root_volume(&entry.what, ledger)
+            && !is_hollow(&entry.what, ledger, &stage.spec, entry.at)
+    });
     let happened = told.filter_map(happening);
     let mut remarks: Vec<Remark> = happened
         .chain(stage.remarks.borrow().iter().cloned())
@@ -146,11 +148,22 @@ fn is_of_root_volume(what: &What, ledger: &Ledger) -> bool {
     }
 }
 
+/// The region takes an instance without mounts for a service that is up, which a
+/// group with volumes is not before its workload writes.
+fn is_hollow(what: &What, ledger: &Ledger, spec: &GroupSpec, at: Timestamp) -> bool {
+    let What::ServiceUp { instance, .. } = what else {
+        return false;
+    };
+    let mut terms = ledger.terms.iter();
+    let writes = terms.any(|term| term.instance == *instance && term.from <= at);
+    !writes && spec.volumes.iter().any(|volume| volume.mount.is_some())
+}
+
 /// What of the record a person wants to read, and who did it.
 fn happening(entry: &Entry) -> Option<Remark> {
     let (who, kind, what) = instance_news(&entry.what)
         .or_else(|| storage_news(&entry.what))
-        .or_else(|| nature_news(&entry.what))?;
+        .or_else(|| nature_news(&entry.who, &entry.what))?;
     Some(Remark {
         at: entry.at,
         who,
@@ -248,7 +261,7 @@ fn storage_news(what: &What) -> News {
     }
 }
 
-fn nature_news(what: &What) -> News {
+fn nature_news(who: &str, what: &What) -> News {
     Some(match what {
         What::IncidentStarted {
             instance, cause, ..
@@ -272,12 +285,12 @@ fn nature_news(what: &What) -> News {
             Kind::Fails,
             format!("two write to {path} at once"),
         ),
-        _ => return guest_news(what),
+        _ => return guest_news(who, what),
     })
 }
 
 /// What an instance does within itself.
-fn guest_news(what: &What) -> News {
+fn guest_news(who: &str, what: &What) -> News {
     Some(match what {
         What::Formatted { volume, had_data } => {
             let kind = if *had_data {
@@ -285,7 +298,7 @@ fn guest_news(what: &What) -> News {
             } else {
                 Kind::Happens
             };
-            ("guest".to_owned(), kind, format!("{volume} is formatted"))
+            (who.to_owned(), kind, format!("{volume} is formatted"))
         }
         What::Mounted {
             instance,

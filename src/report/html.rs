@@ -13,6 +13,7 @@ h1{font-size:1.5rem;margin:0 0 .25rem}h2{font-size:1.1rem;margin:2.5rem 0 .75rem
 p{margin:.25rem 0}.soft{color:var(--soft)}.good{color:var(--good)}.bad{color:var(--bad)}
 .figures{display:flex;flex-wrap:wrap;gap:1rem;margin:1.25rem 0;padding:0;list-style:none}
 .figures li{border:1px solid var(--line);border-radius:.5rem;padding:.6rem 1rem;min-width:9rem}.figures b{display:block;font-size:1.35rem}
+summary{cursor:pointer;color:var(--soft);margin:.5rem 0}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}
 th,td{text-align:left;vertical-align:top;padding:.25rem .6rem;border-bottom:1px solid var(--line)}
 thead th{position:sticky;top:0;background:var(--paper)}
@@ -47,7 +48,7 @@ fn section(page: &mut String, rehearsal: &Rehearsal) {
     );
     figures(page, rehearsal);
     page.push_str("<h2>Who did what, when</h2>\n");
-    lanes(page, &rehearsal.timeline);
+    timeline(page, &rehearsal.timeline, !rehearsal.incidents.is_empty());
     page.push_str("<h2>Promises</h2>\n");
     verdicts(page, &rehearsal.promises);
     if !rehearsal.expectations.is_empty() {
@@ -91,14 +92,41 @@ fn figures(page: &mut String, rehearsal: &Rehearsal) {
     page.push_str("</ul>\n");
 }
 
-/// A column for each actor, in the order in which they appear.
-fn lanes(page: &mut String, timeline: &[Moment]) {
+/// The world's own lanes come first, then the instances as they appear.
+const WORLD: [&str; 4] = ["nature", "auto scaling", "ec2", "ebs"];
+
+fn actors(timeline: &[Moment]) -> Vec<&str> {
     let mut actors: Vec<&str> = Vec::new();
     for moment in timeline {
         if !actors.contains(&moment.who.as_str()) {
             actors.push(&moment.who);
         }
     }
+    let rank = |who: &str| WORLD.iter().position(|known| *known == who);
+    actors.sort_by_key(|who| rank(who).unwrap_or(WORLD.len()));
+    actors
+}
+
+/// What led up to the incident is there to be opened.
+fn timeline(page: &mut String, timeline: &[Moment], has_incident: bool) {
+    let since = if has_incident { 0.0 } else { f64::NEG_INFINITY };
+    let start = timeline.partition_point(|moment| moment.at_seconds < since);
+    let (before, after) = timeline.split_at(start);
+    if !before.is_empty() {
+        let _ = writeln!(
+            page,
+            "<details><summary>Until the incident: {} moments</summary>",
+            before.len()
+        );
+        lanes(page, before);
+        page.push_str("</details>\n");
+    }
+    lanes(page, after);
+}
+
+/// A column for each actor.
+fn lanes(page: &mut String, timeline: &[Moment]) {
+    let actors = actors(timeline);
     page.push_str("<div class=\"scroll\"><table class=\"lanes\">\n<thead><tr><th>seconds</th>");
     for actor in &actors {
         let _ = write!(page, "<th>{}</th>", escape(actor));
