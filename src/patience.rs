@@ -33,14 +33,14 @@ struct Tried {
     again_at: Timestamp,
 }
 
-/// First look after `first`, then after `step`, growing by a third up to `most`.
+/// First look after `first`, then after `step`, growing by a half up to `most`.
 struct Pace {
     first: f64,
     step: f64,
     most: f64,
 }
 
-const GROWTH: f64 = 1.3;
+const GROWTH: f64 = 1.5;
 const TRY_GROWTH: f64 = 1.7;
 const TRY_MOST: f64 = 45.0;
 /// Pauses differ by up to this share, so that a thousand groups do not march

@@ -28,7 +28,7 @@ const STALE: SignedDuration = SignedDuration::from_secs(20);
 /// young.
 const FRESH: SignedDuration = SignedDuration::from_secs(15);
 /// While it waits, a runner looks at everything again at least this often.
-const LOOK_AROUND: SignedDuration = SignedDuration::from_mins(5);
+const LOOK_AROUND: SignedDuration = SignedDuration::from_mins(10);
 /// Every this many idle looks at the group, everything is looked at.
 const FULL_EVERY: u32 = 20;
 /// An action just found open is heartbeated this soon, so that runners that

@@ -33,6 +33,8 @@ pub async fn perform(scenario: &Scenario, seed: u64) -> Rehearsal {
     let settings = Settings {
         seed,
         zones: scenario.zones.clone(),
+        // An address each, as several Elastic IPs on one instance need.
+        private_addresses: u8::try_from(scenario.spec.addresses.len().max(1)).unwrap_or(u8::MAX),
         ..Settings::default()
     };
     let mut region = Region::new(settings, time.now());

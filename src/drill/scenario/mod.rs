@@ -161,6 +161,7 @@ built_in!(
     "same-zone",
     "first-boot",
     "address-only",
+    "two-addresses",
     "multi-volume",
     "hard-kill",
     "zone-outage",
