@@ -9,10 +9,9 @@ import os
 import urllib.request
 
 import pytest
-
 from support import aws
 from support.imds import Imds
-from support.process import REHOME, Server
+from support.process import REHOME, Server, python_module
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -33,8 +32,6 @@ def region():
 
 @pytest.fixture(scope="session")
 def moto_server():
-    from support.process import python_module
-
     with Server(python_module("moto.server", "-H", "127.0.0.1", "-p", "0"), env=aws.environment()) as server:
         yield server
 

@@ -4,7 +4,6 @@ one message that names file, line, key and what is allowed."""
 import re
 
 import pytest
-
 from support import aws
 from support.process import REHOME, run
 
@@ -28,7 +27,7 @@ WRONG = {
     "a group that has nothing": ('[[group]]\nname = "db"\n', 1, "group", "[[group.volume]]"),
     "a number without a unit": (GOOD + "[group.policy]\ncooldown = 10\n", 8, "cooldown", '"10m"'),
     "a unit that is none": (GOOD + '[group.policy]\ncooldown = "10 parsecs"\n', 8, "cooldown", '"10m"'),
-    "a time below nothing": (GOOD + '[group.policy]\nmax_data_loss = "-1h"\n', 8, "max_data_loss", "longer than nothing"),
+    "a time below nothing": (GOOD + '[group.policy]\nmax_data_loss = "-1h"\n', 8, "max_data_loss", "longer than"),
     "no snapshot kept": (GOOD + "[group.policy]\nkeep_snapshots = 0\n", 8, "keep_snapshots", "from 1"),
     "a text for a flag": (GOOD.replace("\n\n", '\nagent = "yes"\n\n', 1), 3, "agent", "true or false"),
     "two volumes of one name": (

@@ -4,7 +4,6 @@ the fields of its JSON."""
 import json
 
 import pytest
-
 from support import aws
 from support.process import REHOME, run
 

@@ -1,7 +1,6 @@
 """`rehome bootstrap` against moto: the Elastic IP, by allocation and by tag."""
 
 import pytest
-
 from support.moto_world import OTHER_ZONE, VOLUME, World, config, held_by
 from support.world import allocate_address
 

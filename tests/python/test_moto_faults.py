@@ -2,7 +2,6 @@
 changes nothing by half, and goes on when it is run again."""
 
 import pytest
-
 from support.moto_world import GROUP, VOLUME, World, config, held_by
 
 DATA = config(VOLUME)

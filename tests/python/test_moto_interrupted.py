@@ -6,7 +6,6 @@ import subprocess
 import urllib.request
 
 import pytest
-
 from support.aws import environment, tags
 from support.moto_world import GROUP, OTHER_ZONE, VOLUME, ZONE, World, config, held_by
 from support.process import PATIENCE, REHOME

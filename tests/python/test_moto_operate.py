@@ -4,7 +4,6 @@ and a life before rehome is taken over without loss."""
 import json
 
 import pytest
-
 from support.aws import tagged, tags
 from support.moto_world import GROUP, VOLUME, ZONE, World, config, held_by
 from support.world import allocate_address

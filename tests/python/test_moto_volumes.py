@@ -2,7 +2,6 @@
 in the same zone, and carried into another."""
 
 import pytest
-
 from support.aws import tagged, tags
 from support.moto_world import GROUP, OTHER_ZONE, VOLUME, ZONE, World, config, held_by, own_tags, shape
 

@@ -105,9 +105,7 @@ def test_a_message_that_is_not_deleted_comes_again(region):
     region.sqs.send_message(QueueUrl=url, MessageBody="again")
     [message] = receive(region, url, WaitTimeSeconds=1, VisibilityTimeout=600)
     assert receive(region, url) == [], "nobody else sees it meanwhile"
-    region.sqs.change_message_visibility(
-        QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
-    )
+    region.sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0)
     [again] = receive(region, url, WaitTimeSeconds=1, AttributeNames=["ApproximateReceiveCount"])
     assert again["MessageId"] == message["MessageId"]
     assert again["Attributes"]["ApproximateReceiveCount"] == "2"

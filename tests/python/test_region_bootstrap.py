@@ -2,7 +2,6 @@
 do, because there a hook really waits and every state takes its time."""
 
 import pytest
-
 from support.aws import environment, tags, until
 from support.group import Group
 from support.process import REHOME, run

@@ -5,10 +5,10 @@ import json
 import re
 
 import pytest
-
 from support.aws import tags, until
 from support.group import HOOKS, ZONES, Group
 from support.world import refused
+
 
 def events(region, wanted, at_least=1):
     """The events of one kind in the queue, once there are so many."""
@@ -90,9 +90,7 @@ def test_an_action_that_is_not_open_cannot_be_completed(region):
 def test_an_unhealthy_member_is_replaced_while_it_still_waits(region):
     group = Group(region)
     old = group.in_service()
-    region.autoscaling.set_instance_health(
-        InstanceId=old, HealthStatus="Unhealthy", ShouldRespectGracePeriod=False
-    )
+    region.autoscaling.set_instance_health(InstanceId=old, HealthStatus="Unhealthy", ShouldRespectGracePeriod=False)
     assert group.in_state("Terminating:Wait") == old
     heir = group.in_state("Pending:Wait", but=[old])
     assert group.members()[old] == "Terminating:Wait"

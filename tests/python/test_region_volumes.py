@@ -2,7 +2,6 @@
 
 import pytest
 from botocore.exceptions import ClientError
-
 from support.aws import tagged, tags, until
 from support.world import create_volume, launch, pending_snapshot, refused, visible, wait_for_volume
 
@@ -164,7 +163,9 @@ def test_what_does_not_exist_is_said_so(region, code, call, arguments):
 
 def test_one_bad_id_fails_the_whole_batch(region):
     volume = create_volume(region, ZONE)
-    message = refused("InvalidVolume.NotFound", region.ec2.describe_volumes, VolumeIds=[volume, "vol-0123456789abcdef0"])
+    message = refused(
+        "InvalidVolume.NotFound", region.ec2.describe_volumes, VolumeIds=[volume, "vol-0123456789abcdef0"]
+    )
     assert "vol-0123456789abcdef0" in message and volume not in message
 
 
@@ -174,9 +175,7 @@ def test_pages_hold_everything_once(region):
     pages = region.ec2.get_paginator("describe_volumes")
 
     def paged():
-        found = pages.paginate(
-            Filters=[{"Name": "tag:series", "Values": ["x"]}], PaginationConfig={"PageSize": 5}
-        )
+        found = pages.paginate(Filters=[{"Name": "tag:series", "Values": ["x"]}], PaginationConfig={"PageSize": 5})
         sizes = []
         ids = []
         for page in found:
