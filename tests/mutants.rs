@@ -16,7 +16,10 @@ use rehome::report::{Rehearsal, terminal};
 const HANDOVER: &str = "handover";
 
 fn handover() -> Scenario {
-    let (_, text) = BUILT_IN.iter().find(|(name, _)| *name == "no-agent").unwrap();
+    let (_, text) = BUILT_IN
+        .iter()
+        .find(|(name, _)| *name == "no-agent")
+        .unwrap();
     let text = text
         .replace("controller\n", "controller\noverlap\n")
         .replace("fail    holder", "rebalance");
@@ -67,7 +70,10 @@ fn picking_by_start_time_alone_breaks_promise_3() {
 fn skipping_the_fence_breaks_promise_1_or_2() {
     let wrong = perform(Some(Mutant::SkipFence), "no-agent");
     let told = terminal::golden(&wrong);
-    assert!(is_broken(&wrong, 1) || is_broken(&wrong, 2), "neither is broken:\n{told}");
+    assert!(
+        is_broken(&wrong, 1) || is_broken(&wrong, 2),
+        "neither is broken:\n{told}"
+    );
 }
 
 #[test]

@@ -247,7 +247,10 @@ impl Guest {
         {
             return Some(token.clone());
         }
-        let life = ("x-aws-ec2-metadata-token-ttl-seconds", SESSION_S.to_string());
+        let life = (
+            "x-aws-ec2-metadata-token-ttl-seconds",
+            SESSION_S.to_string(),
+        );
         let token = self.ask("PUT", "api/token", life)?;
         let renew = now.checked_add(SignedDuration::from_secs(SESSION_S / 2));
         let session = (token.clone(), renew.unwrap_or(Timestamp::MAX));
