@@ -85,6 +85,7 @@ pub fn unsettled(
             ));
         }
     }
+    open.extend(strangers(truth, spec, &holder, dark));
     let units = truth
         .instances
         .get(&holder)
@@ -96,6 +97,25 @@ pub fn unsettled(
         }
     }
     open
+}
+
+/// Whoever else still writes to a volume of the group, outside of the dark.
+fn strangers(
+    truth: &Truth,
+    spec: &GroupSpec,
+    holder: &str,
+    dark: &BTreeSet<String>,
+) -> Vec<String> {
+    let ours = truth.volumes.values().filter(|volume| {
+        volume.tags.get(tags::GROUP).map(String::as_str) == Some(spec.name.as_str())
+            && !dark.contains(&volume.zone)
+    });
+    ours.filter_map(|volume| {
+        let writer = volume.writer.as_ref()?;
+        (writer.instance != holder)
+            .then(|| format!("{} still writes to {}", writer.instance, volume.id))
+    })
+    .collect()
 }
 
 /// Lifecycle actions that nobody has closed yet, outside of the dark.

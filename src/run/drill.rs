@@ -9,6 +9,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use thiserror::Error;
+use tracing::subscriber::NoSubscriber;
 
 use crate::drill::rehearse;
 use crate::drill::scenario::{self, BUILT_IN, Scenario, ScenarioError};
@@ -140,9 +141,8 @@ fn one(name: &str) -> Result<Scenario, DrillError> {
     }
     let path = Path::new(name);
     if path.extension().is_some_and(|extension| extension == "txt") {
-        let text = fs::read_to_string(path).map_err(|source| DrillError::Io {
-            what: format!("cannot read the scenario {name}"),
-            source,
+        let text = fs::read_to_string(path).map_err(|error| {
+            DrillError::Usage(format!("cannot read the scenario {name}: {error}"))
         })?;
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         return Ok(scenario::parse(&stem, &text)?);
@@ -155,6 +155,11 @@ fn one(name: &str) -> Result<Scenario, DrillError> {
 }
 
 fn perform(scenario: &Scenario, seed: u64) -> Result<Rehearsal, DrillError> {
+    // In a drill calls fail on purpose: the timeline tells of it, and logs would
+    // only drown it. Whoever asks for them gets them.
+    let _quiet = std::env::var_os("RUST_LOG")
+        .is_none()
+        .then(|| tracing::subscriber::set_default(NoSubscriber::new()));
     rehearse(scenario, seed).map_err(|source| DrillError::Io {
         what: "cannot start a drill".to_owned(),
         source,

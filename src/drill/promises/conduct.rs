@@ -136,7 +136,7 @@ pub(super) fn lifecycle_actions(evidence: &Evidence<'_>) -> Finding {
                 closed += 1;
                 let opened = opened
                     .remove(&(instance.as_str(), transition.as_str()))
-                    .unwrap_or(entry.at);
+                    .unwrap_or(Timestamp::MIN);
                 close(evidence, instance, transition, *how, opened, entry)?;
             }
             _ => {}

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use rehome_region::record::Tags;
-use rehome_region::{Closed, Outcome, What};
+use rehome_region::{Closed, Outcome, Region, Settings, What};
 
 use super::*;
-use crate::drill::scenario::BUILT_IN;
 use crate::drill::time::beginning;
 
 const OLD: &str = "i-1";
@@ -34,12 +33,19 @@ impl Tale {
     }
 
     fn verdict(&self, number: usize) -> Finding {
-        let text = BUILT_IN
-            .iter()
-            .find(|(name, _)| *name == "cross-zone")
+        self.judged(number, "cross-zone", &BTreeMap::new(), &[])
+    }
+
+    /// By one promise, of the group of a scenario.
+    fn judged(
+        &self,
+        number: usize,
+        scenario: &str,
+        volumes: &BTreeMap<String, Volume>,
+        unsettled: &[String],
+    ) -> Finding {
+        let spec = crate::drill::scenario::built_in(scenario)
             .unwrap()
-            .1;
-        let spec = crate::drill::scenario::parse("cross-zone", text)
             .unwrap()
             .spec;
         let ledger = Ledger::replay(&self.0);
@@ -53,10 +59,10 @@ impl Tale {
             entries: &self.0,
             ledger: &ledger,
             truth: &Truth::default(),
-            volumes: &BTreeMap::new(),
+            volumes,
             zones: &zones,
             addresses: &[],
-            unsettled: &[],
+            unsettled,
             must_settle: false,
         };
         let (_, check) = PROMISES.get(number - 1).unwrap();
@@ -392,4 +398,68 @@ fn acting_on_a_failed_look_breaks_the_twelfth_promise() {
     look(Outcome::Ok).holds(12);
     look(Outcome::Error("RequestLimitExceeded".into())).breaks(12, "had not succeeded");
     look(Outcome::Lost).breaks(12, "had not succeeded");
+}
+
+/// Two volumes as the region would report them, made on its wire.
+fn volumes(first: &str, second: &str) -> BTreeMap<String, Volume> {
+    let mut region = Region::new(Settings::default(), beginning());
+    let mut make = |id: &str, tier: &str| {
+        let tags = Tags::from([("tier".into(), tier.into())]);
+        let made = region.create_volume("us-east-1a", 20, tags, beginning());
+        let mut volume = region.truth().volumes.remove(&made).unwrap();
+        volume.id = id.to_owned();
+        (id.to_owned(), volume)
+    };
+    BTreeMap::from([make("vol-1", first), make("vol-2", second)])
+}
+
+#[test]
+fn a_volume_made_otherwise_breaks_the_ninth_promise() {
+    let same = moved().judged(9, "cross-zone", &volumes("gold", "gold"), &[]);
+    assert_eq!(same.unwrap(), "1 pair compared");
+    let broken = moved().judged(9, "cross-zone", &volumes("gold", "tin"), &[]);
+    assert!(broken.unwrap_err().contains("tags was"));
+}
+
+#[test]
+fn copies_of_different_instants_break_the_tenth_promise() {
+    let log = |instance: &str, volume: &str| What::WriterStarted {
+        instance: instance.into(),
+        volume: volume.into(),
+        path: "/var/log/orders".into(),
+        counter: 1,
+        lost_writes: 0,
+        lost: Duration::ZERO,
+    };
+    let restored = |second_capture: i64| {
+        life()
+            .at(20, OLD, snapshot("snap-1", "vol-1", 2, "set-1", true))
+            .at(
+                second_capture,
+                OLD,
+                snapshot("snap-2", "vol-9", 2, "set-2", true),
+            )
+            .at(60, OLD, stops(OLD, "vol-1"))
+            .at(80, NEW, volume("vol-2", "b", Some("snap-1")))
+            .at(81, NEW, volume("vol-3", "b", Some("snap-2")))
+            .at(90, NEW, writes(NEW, "vol-2"))
+            .at(90, NEW, log(NEW, "vol-3"))
+    };
+    let judge = |tale: Tale| tale.judged(10, "multi-volume", &BTreeMap::new(), &[]);
+    assert_eq!(
+        judge(restored(20)).unwrap(),
+        "1 set restored, each of one instant"
+    );
+    assert!(
+        judge(restored(40))
+            .unwrap_err()
+            .contains("different instants")
+    );
+}
+
+#[test]
+fn whatever_is_not_in_its_place_breaks_the_eleventh_promise() {
+    let open = ["eipalloc-1 is at nobody".to_owned()];
+    let broken = moved().judged(11, "cross-zone", &BTreeMap::new(), &open);
+    assert_eq!(broken.unwrap_err(), "eipalloc-1 is at nobody");
 }

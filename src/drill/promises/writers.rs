@@ -72,16 +72,19 @@ fn tolerate(evidence: &Evidence<'_>, old: &Term, new: &Term) -> Result<(), Strin
     }
     let nights = evidence.ledger.dark.get(zone).into_iter().flatten();
     let lit = nights.filter_map(|(_, to)| *to).find(|to| *to >= new.from);
-    match (lit, old.until) {
-        (Some(lit), Some(until)) if longer_than(REVIVED, lit, until) => Err(format!(
-            "{both}, and went on for {:#} after its zone came back",
-            until.duration_since(lit)
-        )),
-        (Some(_), None) if evidence.must_settle => Err(format!(
-            "{both}, and never stopped after its zone came back"
-        )),
-        _ => Ok(()),
+    let Some(lit) = lit else {
+        return Ok(());
+    };
+    // What has not stopped by the end of the story has gone on until then.
+    let end = evidence.entries.last().map_or(lit, |entry| entry.at);
+    let until = old.until.unwrap_or(end);
+    if longer_than(REVIVED, lit, until) {
+        let on = until.duration_since(lit);
+        return Err(format!(
+            "{both}, and went on for {on:#} after its zone came back"
+        ));
     }
+    Ok(())
 }
 
 /// May this writer begin at all?
