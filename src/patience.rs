@@ -157,17 +157,17 @@ fn until_snapshot(
     }
     // Below a few percent the forecast is noise.
     if progress < 5 || !moved {
-        return (elapsed * 0.08).clamp(1.5, 15.0);
+        return (elapsed * 0.1).clamp(2.0, 15.0);
     }
     let done = f64::from(progress);
     let left = elapsed * (100.0 - done) / done;
-    (left * 0.9).clamp(1.5, 120.0)
+    (left * 0.93).clamp(2.0, 120.0)
 }
 
 fn pace(reason: &Reason) -> Pace {
     let (first, step, most) = match reason {
         Reason::Creating { .. } | Reason::Attaching { .. } | Reason::Detaching { .. } => {
-            (0.5, 0.6, 5.0)
+            (0.6, 0.8, 5.0)
         }
         // On this machine: looking costs no call.
         Reason::DiskAppears { .. } | Reason::Health { .. } => (0.2, 0.2, 2.0),
@@ -183,12 +183,12 @@ fn pace(reason: &Reason) -> Pace {
     Pace { first, step, most }
 }
 
-/// How long what a step begins takes at the least: looking sooner is a call
+/// How long what a step begins takes as a rule: looking much sooner is a call
 /// for nothing. None where the next look cannot wait.
-pub(crate) fn takes_at_least(step: &Step) -> Option<SignedDuration> {
+pub(crate) fn takes_about(step: &Step) -> Option<SignedDuration> {
     match step {
-        Step::CreateVolume { .. } => Some(seconds(0.9)),
-        Step::Attach { .. } | Step::Detach { .. } => Some(seconds(1.2)),
+        Step::CreateVolume { .. } => Some(seconds(1.5)),
+        Step::Attach { .. } | Step::Detach { .. } => Some(seconds(1.6)),
         Step::Fence { .. } => Some(seconds(5.0)),
         // Even a read by id does not see it at once.
         Step::Capture { .. } => Some(seconds(0.9)),

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Memory, Runner, Told, later};
 use crate::aws::{Focus, Outcome};
 use crate::host::Host;
-use crate::patience::takes_at_least;
+use crate::patience::takes_about;
 use crate::plan::Step;
 use crate::spec::{GroupSpec, VolumeSpec};
 
@@ -99,7 +99,7 @@ impl<H: Host> Runner<H> {
     pub(super) async fn let_it_happen(&self, steps: &[Step], since: Timestamp) {
         let longest = steps
             .iter()
-            .map(takes_at_least)
+            .map(takes_about)
             .try_fold(SignedDuration::ZERO, |most, takes| Some(most.max(takes?)));
         let until = later(since, longest.unwrap_or(SignedDuration::ZERO));
         let now = self.clock.now();
