@@ -112,7 +112,9 @@ impl Teller<'_> {
             Deed::Rebalance => region.rebalance(name, now),
             Deed::ZoneDown { zone } => region.zone_down(zone, now),
             Deed::ZoneUp { zone } => region.zone_up(zone, now),
-            Deed::LateSnapshot { volume } => setting::snapshot_of_old(&mut region, volume.as_str(), now),
+            Deed::LateSnapshot { volume } => {
+                setting::snapshot_of_old(&mut region, volume.as_str(), now)
+            }
             Deed::Settle { .. } | Deed::Hold { .. } | Deed::Pass { .. } => {}
             Deed::Adopt | Deed::Erase { .. } | Deed::Expect(_) | Deed::Live { .. } => {}
         }
@@ -271,8 +273,11 @@ impl Teller<'_> {
                 let now = self.stage.now();
                 let mut region = self.stage.shared.lock();
                 let truth = region.truth();
-                let volumes: Vec<_> =
-                    truth.volumes.values().filter(|volume| named(&volume.tags)).collect();
+                let volumes: Vec<_> = truth
+                    .volumes
+                    .values()
+                    .filter(|volume| named(&volume.tags))
+                    .collect();
                 if volumes.iter().all(|volume| volume.attachment.is_none()) {
                     for volume in volumes {
                         region.delete_volume_by_hand(&volume.id, now);
