@@ -43,7 +43,7 @@ pub struct Evidence<'a> {
 type Finding = Result<String, String>;
 type Check = fn(&Evidence<'_>) -> Finding;
 
-/// Number, title and check, in DESIGN's order.
+/// Number, title and check, in the order of the README.
 const PROMISES: [(&str, Check); 12] = [
     (
         "1 one writer: a volume is on one instance, and only the holder writes",
