@@ -17,4 +17,5 @@ pub mod report;
 pub mod run;
 pub mod spec;
 pub mod tags;
+pub mod wake;
 pub mod world;

@@ -64,6 +64,7 @@ impl Aws {
             ec2: aws_sdk_ec2::Client::new(&config),
             autoscaling: aws_sdk_autoscaling::Client::new(&config),
             cloudwatch: aws_sdk_cloudwatch::Client::new(&config),
+            sqs: aws_sdk_sqs::Client::new(&config),
             pace: Pace::default(),
             memory: Memory::default(),
         }
@@ -73,6 +74,11 @@ impl Aws {
 /// What overrides the client for a call that may lose its own answer.
 pub(super) fn impatient() -> aws_sdk_ec2::config::Builder {
     aws_sdk_ec2::config::Builder::new().timeout_config(timeouts(ATTEMPT_AT_OWN_ADDRESS))
+}
+
+/// What overrides the client for a call that AWS answers only after `wait`.
+pub(super) fn patient(wait: Duration) -> aws_sdk_sqs::config::Builder {
+    aws_sdk_sqs::config::Builder::new().timeout_config(timeouts(ATTEMPT.saturating_add(wait)))
 }
 
 fn behavior() -> BehaviorVersion {

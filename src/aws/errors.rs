@@ -181,6 +181,9 @@ impl AwsError {
                 "an image uses the snapshot; deregister it or remove the rehome tags"
             }
             "Gateway.NotAttached" => "attach an internet gateway to the network",
+            "AWS.SimpleQueueService.NonExistentQueue" | "QueueDoesNotExist" | "InvalidAddress" => {
+                "make the queue, or name one of this account and region"
+            }
             "InvalidParameterValue" if self.message.contains("already in use") => {
                 "choose another device in the configuration"
             }
@@ -276,6 +279,8 @@ fn meaning(code: &str, message: &str, status: u16) -> Meaning {
         | "OptInRequired"
         | "PendingVerification"
         | "Blocked"
+        | "KmsAccessDenied"
+        | "KMS.AccessDeniedException"
         | "CustomerKeyHasBeenRevoked" => Meaning::Denied,
         "RequestExpired" | "ExpiredToken" | "ExpiredTokenException" => Meaning::Expired,
         "IncorrectState"
@@ -288,9 +293,11 @@ fn meaning(code: &str, message: &str, status: u16) -> Meaning {
             Meaning::NoActiveAction
         }
         "ValidationError" if message.contains("not found") => Meaning::NotFound,
+        "AWS.SimpleQueueService.NonExistentQueue" | "QueueDoesNotExist" => Meaning::NotFound,
         "ValidationError"
         | "InvalidParameterValue"
         | "InvalidParameterCombination"
+        | "InvalidAddress"
         | "MissingParameter"
         | "InvalidAction"
         | "UnknownOperation"

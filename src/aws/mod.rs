@@ -8,9 +8,11 @@ mod client;
 mod convert;
 mod errors;
 mod existing;
+mod lookup;
 mod memory;
 mod observe;
 mod pace;
+mod queue;
 mod retry;
 mod tagging;
 mod token;
@@ -21,6 +23,7 @@ pub use self::act::Outcome;
 pub use self::adopt::{Adopted, Adoption};
 pub use self::errors::{AwsError, Meaning};
 pub use self::observe::Focus;
+pub use self::queue::Received;
 
 use self::memory::Memory;
 use self::pace::Pace;
@@ -32,6 +35,7 @@ pub struct Aws {
     ec2: aws_sdk_ec2::Client,
     autoscaling: aws_sdk_autoscaling::Client,
     cloudwatch: aws_sdk_cloudwatch::Client,
+    sqs: aws_sdk_sqs::Client,
     pace: Pace,
     memory: Memory,
 }
