@@ -10,6 +10,8 @@ mod envelope;
 mod json;
 mod letter;
 mod names;
+#[cfg(test)]
+mod tests;
 mod unheard;
 mod whom;
 
