@@ -114,6 +114,12 @@ impl Region {
         &mut self.settings
     }
 
+    /// How long this request is willing to wait for what it asks for, which is
+    /// not there yet: a receive from an empty queue. None for every other.
+    pub fn patience(&self, request: &Request, now: Timestamp) -> Option<std::time::Duration> {
+        sqs::patience(self, request, now)
+    }
+
     /// Advances to `now`, then answers. No bytes make it panic.
     pub fn handle(&mut self, caller: &str, request: &Request, now: Timestamp) -> Response {
         self.advance(now);

@@ -31,6 +31,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 const SILENCE: Duration = Duration::from_secs(900);
 /// How long to wait after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often a queue is looked into for whoever waits for a message.
+const MAIL_PAUSE: Duration = Duration::from_millis(20);
 /// The region is looked after at least this often.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
@@ -148,6 +150,7 @@ where
             Fate::LostBefore => return Err(Lost),
             Fate::Refused(fault) => self.region().refusal(&request, fault),
             Fate::Delivered | Fate::LostAfter | Fate::TimedOutAfter => {
+                self.wait_for_mail(&request).await;
                 self.region().handle(&caller, &request, (self.clock)())
             }
         };
@@ -161,6 +164,20 @@ where
             _ => tokio::time::sleep(trip.inbound).await,
         }
         Ok(plain(response))
+    }
+
+    /// A receive that is willing to wait is answered when there is something
+    /// to hand over, or when its time is over.
+    async fn wait_for_mail(&self, request: &Request) {
+        let patience = || self.region().patience(request, (self.clock)());
+        let Some(longest) = patience() else { return };
+        let mail = async {
+            while patience().is_some() {
+                tokio::time::sleep(MAIL_PAUSE).await;
+            }
+        };
+        // Too late is as good as nothing.
+        let _ = tokio::time::timeout(longest, mail).await;
     }
 
     /// Who calls, and what the region shall see of it.

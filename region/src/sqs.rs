@@ -6,11 +6,13 @@ mod messages;
 mod queue;
 mod queues;
 
-use jiff::Timestamp;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::wire::error::ApiError;
-use crate::wire::{self, Request, Response};
+use crate::wire::{self, Request, Response, Service};
 use crate::{Outcome, Region, What, events};
 
 use call::Call;
@@ -88,6 +90,7 @@ pub(crate) fn refuse(error: &ApiError) -> Response {
     let (namespace, shape) = match error.code.as_str() {
         "AWS.SimpleQueueService.NonExistentQueue" => ("com.amazonaws.sqs", "QueueDoesNotExist"),
         "QueueAlreadyExists" => ("com.amazonaws.sqs", "QueueNameExists"),
+        "AccessDenied" => ("com.amazon.coral.service", "AccessDeniedException"),
         "InvalidAction" => ("com.amazon.coral.service", "UnknownOperationException"),
         "InvalidParameterValue" => ("com.amazon.coral.service", "InvalidParameterValueException"),
         "MissingParameter" => (
@@ -112,7 +115,48 @@ pub(crate) fn refuse(error: &ApiError) -> Response {
 
 type Answer = Result<Value, ApiError>;
 
+/// How long a receive is willing to wait for a message; none where there is
+/// nothing to wait for: a message is there, or it is no receive at all.
+pub(crate) fn patience(region: &Region, request: &Request, now: Timestamp) -> Option<Duration> {
+    if Service::of(request) != Service::Sqs || wire::action(request) != "ReceiveMessage" {
+        return None;
+    }
+    let input = serde_json::from_slice::<Value>(&request.body).ok()?;
+    let call = Call {
+        input: input.as_object()?.clone(),
+        host: request.host.clone(),
+    };
+    let queue = region.model.queues.get(call.queue_name().ok()?)?;
+    let wait = match call.number("WaitTimeSeconds", 0, messages::WAIT_S_MAX) {
+        Ok(Some(seconds)) => SignedDuration::from_secs(seconds),
+        Ok(None) => queue.wait(),
+        Err(_) => return None,
+    };
+    let waits = wait.is_positive() && !queue.has_visible(now) && !queue.denies("ReceiveMessage");
+    waits.then(|| wait.unsigned_abs())
+}
+
+/// The queue's owner may have denied it.
+fn check_policy(region: &Region, action: &str, call: &Call) -> Result<(), ApiError> {
+    let queue = call
+        .queue_name()
+        .ok()
+        .and_then(|name| region.model.queues.get(name));
+    if queue.is_none_or(|queue| !queue.denies(action)) {
+        return Ok(());
+    }
+    let message = format!(
+        "User is not authorized to perform: sqs:{} on resource: arn:aws:sqs:{}:{}:{} with an explicit deny in a resource-based policy",
+        action.to_ascii_lowercase(),
+        region.settings.name,
+        region.settings.account,
+        call.target(),
+    );
+    Err(ApiError::new("AccessDenied", message).with_status(403))
+}
+
 fn answer(region: &mut Region, action: &str, call: &Call, now: Timestamp) -> Answer {
+    check_policy(region, action, call)?;
     match action {
         "CreateQueue" => queues::create_queue(region, call, now),
         "GetQueueUrl" => queues::get_queue_url(region, call),

@@ -11,7 +11,7 @@ use super::{Answer, digest};
 use crate::Region;
 use crate::wire::error::ApiError;
 
-const WAIT_S_MAX: i64 = 20;
+pub(super) const WAIT_S_MAX: i64 = 20;
 
 pub(super) fn send_message(region: &mut Region, call: &Call, now: Timestamp) -> Answer {
     let body = call.text("MessageBody")?;
@@ -105,7 +105,7 @@ pub(super) fn receive_message(region: &mut Region, call: &Call, now: Timestamp) 
     let visibility = call
         .number("VisibilityTimeout", 0, VISIBILITY_TIMEOUT_MAX_S)?
         .map(SignedDuration::from_secs);
-    // Checked, and not waited for: the caller's clock is not the region's to stop.
+    // Checked, and not waited for: whoever carries the request does that.
     call.number("WaitTimeSeconds", 0, WAIT_S_MAX)?;
     let mut receipts: Vec<String> = (0..count).map(|_| region.dice.uuid("receipt")).collect();
     let queue = call.queue(region)?;

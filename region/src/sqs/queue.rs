@@ -193,6 +193,38 @@ impl Queue {
         all
     }
 
+    /// Is there something to hand over right now?
+    pub(crate) fn has_visible(&self, now: Timestamp) -> bool {
+        self.messages
+            .iter()
+            .any(|message| message.visible_from <= now)
+    }
+
+    /// How long a receive waits that does not say so itself.
+    pub(crate) fn wait(&self) -> SignedDuration {
+        self.seconds("ReceiveMessageWaitTimeSeconds")
+    }
+
+    /// Does the queue's policy deny this to everyone? Nothing finer is read in it.
+    pub(crate) fn denies(&self, action: &str) -> bool {
+        let policy = self
+            .attribute("Policy")
+            .and_then(|policy| serde_json::from_str::<Value>(policy).ok());
+        let statements = policy.as_ref().and_then(|policy| policy.get("Statement"));
+        one_or_many(statements).any(|statement| {
+            let is = |key, value| statement.get(key).and_then(Value::as_str) == Some(value);
+            let named = one_or_many(statement.get("Action"))
+                .filter_map(Value::as_str)
+                .filter_map(|named| named.split_once(':'));
+            is("Effect", "Deny")
+                && is("Principal", "*")
+                && named.into_iter().any(|(service, named)| {
+                    service.eq_ignore_ascii_case("sqs")
+                        && (named == "*" || named.eq_ignore_ascii_case(action))
+                })
+        })
+    }
+
     pub(crate) fn send(&mut self, message: Message) {
         self.messages.push(message);
     }
@@ -283,6 +315,13 @@ impl Queue {
         self.messages
             .retain(|message| message.sent + retention > now);
     }
+}
+
+/// A policy has one thing, or a list of them.
+fn one_or_many(value: Option<&Value>) -> impl Iterator<Item = &Value> {
+    let many = value.and_then(Value::as_array);
+    let one = value.filter(|value| !value.is_array());
+    many.into_iter().flatten().chain(one)
 }
 
 fn check_attribute(name: &str, value: &str) -> Result<(), BadAttribute> {
