@@ -34,6 +34,8 @@ const FULL_EVERY: u32 = 20;
 /// An action just found open is heartbeated this soon, so that runners that
 /// crash and restart do not let it run out together.
 const FIRST_BEAT: SignedDuration = SignedDuration::from_secs(60);
+/// A runner that cannot go on tries again this soon, however seldom it polls.
+const AGAIN: SignedDuration = SignedDuration::from_mins(1);
 /// How long "access denied" may last before it is believed: a new role takes
 /// a while to be known everywhere.
 const DENIED_FOR: SignedDuration = SignedDuration::from_secs(90);
@@ -178,7 +180,11 @@ impl<H: Host> Runner<H> {
                 Turned::Failed(why) => {
                     tracing::error!(group = %spec.name, %why, "cannot go on; trying again later");
                     memory.focus = Focus::ALL;
-                    self.sleep(poll_every).await;
+                    tokio::select! {
+                        biased;
+                        () = self.sleep(poll_every.min(AGAIN)) => {}
+                        () = wake.notified() => {}
+                    }
                 }
                 Turned::Waits(plan) => {
                     idle_looks = 0;

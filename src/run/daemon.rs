@@ -1,55 +1,37 @@
 //! `rehome daemon`: watches over groups until it is told to stop, on their
 //! instances or from elsewhere.
 
-use std::cell::Cell;
 use std::pin::pin;
 use std::rc::Rc;
-use std::time::Duration;
 
-use jiff::SignedDuration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
+use tokio::time::Interval;
 
+use super::crew::Crew;
 use super::notify::Manager;
-use super::{Failure, clock, configuration, seat, tell};
+use super::{Failure, clock, configuration, seat};
 use crate::aws::Aws;
 use crate::cli::Daemon;
-use crate::clock::Clock;
-use crate::reconcile::{Runner, Told};
-use crate::spec::{Config, GroupSpec};
+use crate::spec::Config;
 
-/// A step that was begun may end within this time when the daemon stops.
-const LAST_STEP: Duration = Duration::from_secs(20);
+/// How it is said in the status that a reload failed.
+const REFUSED: &str = "the new configuration was refused, the old one stays";
 
 pub(super) async fn run(options: &Daemon) -> Result<(), Failure> {
-    let mut config = configuration(options.configuration.config.as_deref())?;
+    let mut config = Rc::new(configuration(options.configuration.config.as_deref())?);
     let mut orders = Orders::listen()?;
     let aws = Aws::from_env().await?;
     let manager = Rc::new(Manager::from_env());
-    manager.ready().await;
+    let mut heart = Heart::of(&manager);
     loop {
-        let mut crew = Crew::engage(&aws, &config, &manager);
-        let next = loop {
-            tokio::select! {
-                order = orders.next() => match order {
-                    Order::Stop => break None,
-                    // A broken configuration is no reason to leave anyone alone.
-                    Order::Reload => match configuration(options.configuration.config.as_deref()) {
-                        Ok(config) => break Some(config),
-                        Err(error) => tracing::error!(%error, "the new configuration is refused, the old one stays"),
-                    },
-                },
-                () = crew.lost() => {
-                    return Err(Failure::Failed("a group's runner ended by itself".to_owned()));
-                }
-                () = beat(&manager) => {}
-            }
-        };
+        let machine = seat::instance().await;
+        let mut crew = Crew::engage(&aws, &config, clock(), &manager, machine);
+        manager.ready().await;
+        let next = serve(&mut crew, &mut orders, &mut heart, options).await?;
         if next.is_none() {
             manager.stopping();
         }
-        crew.dismiss().await;
+        heart.beat_while(crew.dismiss()).await;
         match next {
             Some(next) => {
                 tracing::info!(groups = next.groups.len(), "serves the new configuration");
@@ -60,14 +42,76 @@ pub(super) async fn run(options: &Daemon) -> Result<(), Failure> {
     }
 }
 
-/// One sign of life, when it is due.
-async fn beat(manager: &Manager) {
-    match manager.watches_every() {
-        Some(pause) => {
-            tokio::time::sleep(pause).await;
-            manager.alive();
+/// Until there is a new configuration, or an order to stop: then None.
+async fn serve(
+    crew: &mut Crew,
+    orders: &mut Orders,
+    heart: &mut Heart,
+    options: &Daemon,
+) -> Result<Option<Rc<Config>>, Failure> {
+    let manager = Rc::clone(&heart.manager);
+    loop {
+        tokio::select! {
+            order = orders.next() => match order {
+                Order::Stop => return Ok(None),
+                Order::Reload => {
+                    manager.reloading().await;
+                    match configuration(options.configuration.config.as_deref()) {
+                        Ok(config) => {
+                            manager.retract(REFUSED);
+                            return Ok(Some(Rc::new(config)));
+                        }
+                        // A broken configuration is no reason to leave anyone alone.
+                        Err(error) => {
+                            tracing::error!(%error, "{REFUSED}");
+                            manager.note(REFUSED);
+                            manager.ready().await;
+                        }
+                    }
+                }
+            },
+            attended = crew.attend() => attended?,
+            () = heart.beat() => {}
         }
-        None => std::future::pending().await,
+    }
+}
+
+/// Signs of life, as often as someone watches for them.
+struct Heart {
+    manager: Rc<Manager>,
+    due: Option<Interval>,
+}
+
+impl Heart {
+    fn of(manager: &Rc<Manager>) -> Self {
+        let due = manager.watches_every().map(tokio::time::interval);
+        Self {
+            manager: Rc::clone(manager),
+            due,
+        }
+    }
+
+    /// One sign of life, when it is due; however often it is asked for and
+    /// given up before.
+    async fn beat(&mut self) {
+        match &mut self.due {
+            Some(due) => {
+                due.tick().await;
+                self.manager.alive();
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Steps that are under way may take longer than the watchdog waits.
+    async fn beat_while(&mut self, work: impl Future<Output = ()>) {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                () = &mut work => return,
+                () = self.beat() => {}
+            }
+        }
     }
 }
 
@@ -102,149 +146,5 @@ impl Orders {
             _ = self.interrupt.recv() => Order::Stop,
             _ = self.hang_up.recv() => Order::Reload,
         }
-    }
-}
-
-/// The runners of all groups.
-struct Crew {
-    runners: JoinSet<()>,
-    stop: watch::Sender<bool>,
-}
-
-impl Crew {
-    fn engage(aws: &Aws, config: &Config, manager: &Rc<Manager>) -> Self {
-        if config.wake.sqs_queue_url.is_some() {
-            tracing::warn!(
-                poll_every = %config.wake.poll_every,
-                "this version does not listen to wake.sqs_queue_url; it polls"
-            );
-        }
-        manager.serves(config.groups.iter().map(|group| group.name.clone()));
-        let (stop, _) = watch::channel(false);
-        let mut runners = JoinSet::new();
-        for spec in &config.groups {
-            let post = Post {
-                aws: aws.clone(),
-                spec: spec.clone(),
-                poll_every: config.wake.poll_every,
-                clock: clock(),
-                manager: Rc::clone(manager),
-                stop: stop.subscribe(),
-            };
-            runners.spawn_local(post.serve());
-        }
-        Self { runners, stop }
-    }
-
-    /// Returns when a runner ended that nobody asked to.
-    async fn lost(&mut self) {
-        self.runners.join_next().await;
-    }
-
-    /// Lets everyone finish the step at hand.
-    async fn dismiss(mut self) {
-        let _ = self.stop.send(true);
-        while self.runners.join_next().await.is_some() {}
-    }
-}
-
-/// One group to serve.
-struct Post {
-    aws: Aws,
-    spec: GroupSpec,
-    poll_every: SignedDuration,
-    clock: Clock,
-    manager: Rc<Manager>,
-    stop: watch::Receiver<bool>,
-}
-
-impl Post {
-    async fn serve(mut self) {
-        let host = tokio::select! {
-            host = seat::find(&self.aws, &self.spec, self.poll_every) => host,
-            () = stopped(&mut self.stop) => return,
-        };
-        let group = &self.spec.name;
-        match &host {
-            Some(_) => tracing::info!(%group, "serves the group from its instance"),
-            None => tracing::info!(%group, "serves the group from elsewhere"),
-        }
-        let steps = Rc::new(Steps::default());
-        let (counted, manager, name) = (Rc::clone(&steps), Rc::clone(&self.manager), group.clone());
-        let teller = tell::log(&self.spec, move |told| {
-            counted.count(told);
-            manager.hears(&name, told);
-        });
-        let mut runner = Runner {
-            aws: self.aws,
-            host,
-            clock: self.clock,
-            teller,
-        };
-        // Nothing rings it yet: this version polls.
-        let wake = Notify::new();
-        let mut keep = pin!(runner.keep(&self.spec, self.poll_every, &wake));
-        tokio::select! {
-            never = &mut keep => match never {},
-            () = stopped(&mut self.stop) => {}
-        }
-        tokio::select! {
-            never = &mut keep => match never {},
-            () = steps.ended() => {}
-            () = tokio::time::sleep(LAST_STEP) => {
-                tracing::warn!(%group, "stops in the middle of a step; the next start goes on");
-            }
-        }
-    }
-}
-
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // A sender that is gone cannot want anything to go on either.
-    let _ = stop.wait_for(|stop| *stop).await;
-}
-
-/// How many steps are under way.
-#[derive(Debug, Default)]
-struct Steps {
-    under_way: Cell<usize>,
-    ended: Notify,
-}
-
-impl Steps {
-    fn count(&self, told: &Told<'_>) {
-        let under_way = self.under_way.get();
-        match told {
-            Told::Doing(_) => self.under_way.set(under_way.saturating_add(1)),
-            Told::Did(_) | Told::Overtaken(..) | Told::Failed(..) => {
-                self.under_way.set(under_way.saturating_sub(1));
-                self.ended.notify_one();
-            }
-            Told::Waiting(_) | Told::Settled => {}
-        }
-    }
-
-    async fn ended(&self) {
-        while self.under_way.get() > 0 {
-            self.ended.notified().await;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plan::Step;
-
-    #[tokio::test(start_paused = true)]
-    async fn the_end_waits_for_steps_under_way() {
-        let steps = Steps::default();
-        steps.ended().await;
-        steps.count(&Told::Doing(&Step::Quiesce));
-        steps.count(&Told::Doing(&Step::StartWorkload));
-        steps.count(&Told::Did(&Step::Quiesce));
-        let soon = Duration::from_secs(1);
-        assert!(tokio::time::timeout(soon, steps.ended()).await.is_err());
-        steps.count(&Told::Failed(&Step::StartWorkload, "no such unit"));
-        assert!(tokio::time::timeout(soon, steps.ended()).await.is_ok());
     }
 }

@@ -4,15 +4,18 @@
 
 mod adopt;
 mod bootstrap;
+mod crew;
 mod daemon;
 #[cfg(feature = "drill")]
 pub mod drill;
+mod listen;
 mod logging;
 mod notify;
 mod operate;
 #[cfg(feature = "drill")]
 pub mod region;
 mod seat;
+mod survey;
 mod table;
 mod tell;
 

@@ -2,7 +2,7 @@
 //! what its groups are at; nothing where there is no service manager.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::io;
 use std::os::linux::net::SocketAddrExt as _;
@@ -22,9 +22,20 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Manager {
     socket: Option<UnixDatagram>,
     watchdog: Option<Duration>,
-    /// What each group was last said to be at.
-    groups: RefCell<BTreeMap<GroupName, String>>,
+    groups: RefCell<BTreeMap<GroupName, State>>,
+    /// What is wrong with the daemon itself.
+    notes: RefCell<BTreeSet<&'static str>>,
 }
+
+/// What a group was last said to be at.
+#[derive(Debug, PartialEq, Eq)]
+struct State {
+    says: String,
+    /// Has it been settled, and waited for nothing since?
+    settled: bool,
+}
+
+const SETTLED: &str = "settled";
 
 impl Manager {
     /// As the environment says; nobody is told anything where it says nothing.
@@ -40,13 +51,23 @@ impl Manager {
             socket,
             watchdog: watchdog(number("WATCHDOG_USEC"), number("WATCHDOG_PID")),
             groups: RefCell::default(),
+            notes: RefCell::default(),
         }
     }
 
     /// Said surely: without it the manager gives the daemon up.
     pub(super) async fn ready(&self) {
+        self.tell_surely("READY=1").await;
+    }
+
+    /// The configuration is being read anew; `ready` ends it.
+    pub(super) async fn reloading(&self) {
+        self.tell_surely("RELOADING=1").await;
+    }
+
+    async fn tell_surely(&self, state: &str) {
         let Some(socket) = &self.socket else { return };
-        match tokio::time::timeout(PATIENCE, socket.send(b"READY=1")).await {
+        match tokio::time::timeout(PATIENCE, socket.send(state.as_bytes())).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the service manager did not hear"),
             Err(_) => tracing::warn!("the service manager does not listen"),
@@ -68,26 +89,74 @@ impl Manager {
 
     /// The groups that are served from now on.
     pub(super) fn serves(&self, names: impl Iterator<Item = GroupName>) {
-        *self.groups.borrow_mut() = names.map(|name| (name, "starts".to_owned())).collect();
+        let starts = || State {
+            says: "starts".to_owned(),
+            settled: false,
+        };
+        *self.groups.borrow_mut() = names.map(|name| (name, starts())).collect();
         self.say();
     }
 
     pub(super) fn hears(&self, group: &GroupName, told: &Told<'_>) {
         let now = match told {
-            Told::Doing(step) => format!("{step}"),
-            Told::Failed(step, _) => format!("{step} (failed, trying again)"),
-            Told::Waiting(wait) => format!("{wait}"),
-            Told::Settled => "settled".to_owned(),
-            Told::Did(_) | Told::Overtaken(..) => return,
+            Told::Doing(step) => Some(format!("{step}")),
+            Told::Failed(step, _) => Some(format!("{step} (failed, trying again)")),
+            Told::Waiting(wait) => Some(format!("{wait}")),
+            Told::Settled => Some(SETTLED.to_owned()),
+            Told::Did(_) | Told::Overtaken(..) => None,
         };
-        if let Some(state) = self.groups.borrow_mut().get_mut(group) {
-            *state = now;
+        let mut groups = self.groups.borrow_mut();
+        let Some(state) = groups.get_mut(group) else {
+            return;
+        };
+        match told {
+            Told::Waiting(_) => state.settled = false,
+            Told::Settled => state.settled = true,
+            _ => {}
         }
+        match now {
+            Some(says) => state.says = says,
+            // What a settled group does is upkeep, and it is done.
+            None if state.settled => SETTLED.clone_into(&mut state.says),
+            None => return,
+        }
+        drop(groups);
         self.say();
     }
 
+    /// Seen from afar: nobody has anything to do there.
+    pub(super) fn is_settled(&self, group: &GroupName) {
+        let settled = State {
+            says: SETTLED.to_owned(),
+            settled: true,
+        };
+        let mut groups = self.groups.borrow_mut();
+        match groups.get_mut(group) {
+            Some(state) if *state != settled => *state = settled,
+            _ => return,
+        }
+        drop(groups);
+        self.say();
+    }
+
+    /// Something is wrong with the daemon itself, until it is retracted.
+    pub(super) fn note(&self, what: &'static str) {
+        self.notes.borrow_mut().insert(what);
+        self.say();
+    }
+
+    pub(super) fn retract(&self, what: &'static str) {
+        if self.notes.borrow_mut().remove(what) {
+            self.say();
+        }
+    }
+
     fn say(&self) {
-        let line = line(&self.groups.borrow());
+        let mut line = line(&self.groups.borrow());
+        for note in self.notes.borrow().iter() {
+            line.push_str("; ");
+            line.push_str(note);
+        }
         self.tell(&format!("STATUS={line}"));
     }
 
@@ -123,11 +192,11 @@ fn watchdog(micros: Option<u64>, process: Option<u64>) -> Option<Duration> {
 }
 
 /// One line for all; with many groups, those that are not settled.
-fn line(groups: &BTreeMap<GroupName, String>) -> String {
+fn line(groups: &BTreeMap<GroupName, State>) -> String {
     const MOST_NAMED: usize = 5;
     let busy: Vec<_> = groups
         .iter()
-        .filter(|(_, state)| *state != "settled")
+        .filter(|(_, state)| state.says != SETTLED)
         .collect();
     if busy.is_empty() {
         return format!("{} group(s) settled", groups.len());
@@ -135,7 +204,7 @@ fn line(groups: &BTreeMap<GroupName, String>) -> String {
     let named = busy
         .iter()
         .take(MOST_NAMED)
-        .map(|(name, state)| format!("{name}: {state}"));
+        .map(|(name, state)| format!("{name}: {}", state.says));
     let mut line = named.collect::<Vec<_>>().join("; ");
     if busy.len() > MOST_NAMED {
         line.push_str(&format!("; and {} more", busy.len() - MOST_NAMED));
@@ -152,8 +221,12 @@ mod tests {
     fn one_line_says_what_is_under_way() {
         let groups = |states: &[(&str, &str)]| {
             let states = states.iter();
+            let state = |says: &str| State {
+                says: says.to_owned(),
+                settled: false,
+            };
             states
-                .map(|(name, state)| (GroupName::from(*name), (*state).to_owned()))
+                .map(|(name, says)| (GroupName::from(*name), state(says)))
                 .collect()
         };
         assert_eq!(
@@ -189,6 +262,7 @@ mod tests {
             socket: Some(reach(path.as_os_str()).unwrap()),
             watchdog: None,
             groups: RefCell::default(),
+            notes: RefCell::default(),
         };
         manager.ready().await;
         for _ in 0..10_000 {

@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
-
-use crate::aws::{Aws, Focus};
 use crate::host::linux::LinuxHost;
 use crate::host::{Host as _, Identity};
 use crate::spec::{GroupSpec, Kind};
-use crate::world::{Mounted, Seen, World};
+use crate::world::{Mounted, World};
 
 /// A metadata service that is there answers at once.
 const QUICK: Duration = Duration::from_secs(1);
@@ -26,14 +23,14 @@ pub(super) async fn instance() -> Option<LinuxHost> {
 /// Is this instance of the group: a member, or one that still has something of
 /// it? A former member must be able to put its own house in order.
 pub(super) async fn is_taken(host: &LinuxHost, spec: &GroupSpec, world: &World) -> bool {
-    let Ok(identity) = host.identity().await else {
-        return false;
-    };
-    is_known(identity, spec, world) || has_mounts(host, spec).await
+    is_known(host, spec, world).await || has_mounts(host, spec).await
 }
 
-fn is_known(identity: &Identity, spec: &GroupSpec, world: &World) -> bool {
-    let here = &identity.instance;
+/// As far as AWS and the configuration tell.
+pub(super) async fn is_known(host: &LinuxHost, spec: &GroupSpec, world: &World) -> bool {
+    let Ok(Identity { instance: here, .. }) = host.identity().await else {
+        return false;
+    };
     if let Kind::Pair { members } = &spec.kind
         && members.contains(here)
     {
@@ -57,27 +54,4 @@ async fn has_mounts(host: &LinuxHost, spec: &GroupSpec) -> bool {
     here.mounts
         .values()
         .any(|mounted| matches!(mounted, Mounted::Volume(_)))
-}
-
-/// The machine to sit on, or none; waits until the group can be seen where the
-/// answer depends on it.
-pub(super) async fn find(
-    aws: &Aws,
-    spec: &GroupSpec,
-    look_every: SignedDuration,
-) -> Option<LinuxHost> {
-    let host = instance().await?;
-    loop {
-        let world = aws.observe(spec, Focus::ALL, None).await;
-        if is_taken(&host, spec, &world).await {
-            return Some(host);
-        }
-        match (&world.group, &world.volumes) {
-            (Seen::Known(_), Seen::Known(_)) => return None,
-            (Seen::Unknown(why), _) | (_, Seen::Unknown(why)) => {
-                tracing::warn!(group = %spec.name, %why, "cannot see yet whether this instance is a member");
-            }
-        }
-        tokio::time::sleep(look_every.unsigned_abs()).await;
-    }
 }

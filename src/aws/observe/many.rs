@@ -22,8 +22,7 @@ impl Aws {
     /// A full look at every group, by tag alone. What it shows may be a moment
     /// old: it tells which group needs a runner, which then looks closely.
     pub async fn observe_all(&self, specs: &[GroupSpec]) -> BTreeMap<GroupName, World> {
-        let alarms: BTreeSet<&String> = specs.iter().flat_map(|spec| &spec.alarms).collect();
-        let alarms: Vec<String> = alarms.into_iter().cloned().collect();
+        let alarms = alarms_in(specs);
         let (groups, volumes, snapshots, addresses, alarms) = tokio::join!(
             self.many_groups(specs),
             self.many_volumes(specs),
@@ -52,6 +51,64 @@ impl Aws {
         worlds
     }
 
+    /// Another look at every group. Of those in `last`, only at what tells first
+    /// that something happened: who is a member, and which alarms ring. At
+    /// everything of the others.
+    pub async fn observe_all_again(
+        &self,
+        specs: &[GroupSpec],
+        last: &BTreeMap<GroupName, World>,
+    ) -> BTreeMap<GroupName, World> {
+        let (known, new): (Vec<_>, Vec<_>) = specs
+            .iter()
+            .cloned()
+            .partition(|spec| last.contains_key(&spec.name));
+        let (mut worlds, glanced) = tokio::join!(self.observe_all(&new), self.glance(&known, last));
+        worlds.extend(glanced);
+        worlds
+    }
+
+    async fn glance(
+        &self,
+        specs: &[GroupSpec],
+        last: &BTreeMap<GroupName, World>,
+    ) -> BTreeMap<GroupName, World> {
+        let alarms = alarms_in(specs);
+        let paired: BTreeSet<InstanceId> = specs.iter().flat_map(members).cloned().collect();
+        let (groups, alarms, instances) = tokio::join!(
+            self.many_groups(specs),
+            self.see_alarms(&alarms),
+            self.many_instances(paired.iter()),
+        );
+        let mut worlds = BTreeMap::new();
+        for spec in specs {
+            let Some(mut world) = last.get(&spec.name).cloned() else {
+                continue;
+            };
+            match &spec.kind {
+                Kind::Asg => world.group = part(&groups, &spec.name),
+                Kind::Pair { members } => {
+                    let mine = instances.only(&members.iter().cloned().collect());
+                    world.group = groups::of_pair(spec, &mine, None);
+                    world.instances = mine.on_top_of(&world.instances).seen();
+                }
+            }
+            world.alarms = alarms_of(spec, &alarms);
+            worlds.insert(spec.name.clone(), world);
+        }
+        worlds
+    }
+
+    async fn many_instances<'a>(&self, ids: impl Iterator<Item = &'a InstanceId>) -> Looked {
+        let ids: Vec<&InstanceId> = ids.collect();
+        let mut looked = Looked::default();
+        for ids in ids.chunks(IDS_PER_CALL) {
+            let ids = ids.iter().map(|id| (*id).clone()).collect();
+            looked.extend(self.look_at_instances(&ids).await);
+        }
+        looked
+    }
+
     async fn add_instances(&self, specs: &[GroupSpec], worlds: &mut BTreeMap<GroupName, World>) {
         let mut wanted: BTreeMap<&GroupName, BTreeSet<InstanceId>> = BTreeMap::new();
         for spec in specs {
@@ -60,12 +117,7 @@ impl Aws {
                 wanted.insert(&spec.name, ids);
             }
         }
-        let ids: Vec<&InstanceId> = wanted.values().flatten().collect();
-        let mut looked = Looked::default();
-        for ids in ids.chunks(IDS_PER_CALL) {
-            let ids = ids.iter().map(|id| (*id).clone()).collect();
-            looked.extend(self.look_at_instances(&ids).await);
-        }
+        let looked = self.many_instances(wanted.values().flatten()).await;
         for spec in specs {
             let ids = wanted.remove(&spec.name).unwrap_or_default();
             let mine = looked.only(&ids);
@@ -180,6 +232,19 @@ impl Aws {
             .iter()
             .map(|spec| (spec.name.clone(), found(spec)))
             .collect()
+    }
+}
+
+fn alarms_in(specs: &[GroupSpec]) -> Vec<String> {
+    let alarms: BTreeSet<&String> = specs.iter().flat_map(|spec| &spec.alarms).collect();
+    alarms.into_iter().cloned().collect()
+}
+
+/// The members that the configuration names.
+fn members(spec: &GroupSpec) -> &[InstanceId] {
+    match &spec.kind {
+        Kind::Pair { members } => members,
+        Kind::Asg => &[],
     }
 }
 
