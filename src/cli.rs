@@ -30,6 +30,8 @@ pub enum Command {
     Plan(Look),
     /// Make what the present holder already has the group's own
     Adopt(Adopt),
+    /// Make another instance the holder
+    Switchover(Switchover),
     /// Rehearse a failover on the emulated region
     #[cfg(feature = "drill")]
     Drill(Drill),
@@ -104,6 +106,35 @@ pub struct Adopt {
     #[arg(long)]
     pub yes: bool,
     /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  rehome switchover gateway --config rehome.toml
+  rehome switchover gateway --to i-0primary --yes     # fail back
+
+The other member of a pair takes over; Auto Scaling replaces the member of a
+group. Whoever looks after the group carries it out; this command asks for it,
+helps, and waits until everything is in its place. Exit code 3: not in time, but
+on its way.")]
+pub struct Switchover {
+    /// The group
+    pub group: String,
+    #[command(flatten)]
+    pub configuration: Configuration,
+    /// The member of a pair that is to hold; without it, the other one
+    #[arg(long, value_name = "INSTANCE")]
+    pub to: Option<String>,
+    /// How long to wait until it is done
+    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = duration)]
+    pub timeout: SignedDuration,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+    /// Print one JSON object at the end
     #[arg(long)]
     pub json: bool,
 }
@@ -208,6 +239,7 @@ mod tests {
             "rehome status --json",
             "rehome plan",
             "rehome adopt orders-db --yes",
+            "rehome switchover gateway --to i-0primary --timeout 20m --yes --json",
         ] {
             assert!(parse(line).is_ok(), "{line}");
         }

@@ -177,6 +177,7 @@ fn pace(reason: &Reason) -> Pace {
         Reason::NoHolder | Reason::AnotherRunner { .. } => (2.0, 2.0, 10.0),
         Reason::Confirming { .. } => (5.0, 5.0, 15.0),
         Reason::Unknown { .. } => (1.0, 1.0, 30.0),
+        Reason::Flapping { .. } => (15.0, 15.0, 60.0),
         Reason::Hold(_) => (5.0, 5.0, 60.0),
         Reason::Snapshotting { .. } => (1.0, 1.0, 15.0),
     };

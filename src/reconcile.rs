@@ -389,6 +389,7 @@ fn needs_full_look(step: &Step) -> bool {
             | Step::DeleteVolume { .. }
             | Step::DeleteSnapshot { .. }
             | Step::ReportUnhealthy { .. }
+            | Step::Appoint { .. }
     )
 }
 

@@ -122,6 +122,8 @@ pub struct Policy {
     pub confirm_for: SignedDuration,
     /// The least time between two moves that alarms cause.
     pub cooldown: SignedDuration,
+    /// How many moves alarms may cause within an hour; at least 1.
+    pub moves_per_hour: usize,
 }
 
 impl Default for Policy {
@@ -135,6 +137,7 @@ impl Default for Policy {
             capture_timeout: SignedDuration::from_mins(30),
             confirm_for: SignedDuration::from_secs(60),
             cooldown: SignedDuration::from_mins(10),
+            moves_per_hour: 3,
         }
     }
 }

@@ -12,12 +12,18 @@ pub const STATE: &str = "rehome:state";
 pub const INCIDENT: &str = "rehome:incident";
 /// On snapshots: `clean` or `crash`.
 pub const CONSISTENCY: &str = "rehome:consistency";
-/// On active volumes: the instance whose term it is.
+/// On active volumes: the instance whose term it is. On both members of a
+/// pair: the one that was made its holder.
 pub const HOLDER: &str = "rehome:holder";
-/// On active volumes: when the term began.
+/// On active volumes: when the term began. On the members of a pair: when the
+/// holder was made it.
 pub const SINCE: &str = "rehome:since";
 /// On snapshots: the source volume's shape, for the day the volume is gone.
 pub const SHAPE: &str = "rehome:shape";
+
+/// On the Auto Scaling group, or on both members of a pair: when alarms moved
+/// it, in milliseconds since 1970, oldest first.
+pub const MOVES: &str = "rehome:moves";
 
 pub const STATE_NEW: &str = "new";
 pub const STATE_ACTIVE: &str = "active";

@@ -3,7 +3,7 @@
 //! A part that could not be read, or not completely, is *unknown*, which is
 //! never the same as absent: nothing irreversible is planned on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -75,6 +75,11 @@ pub struct Group {
     /// "initialised", and unmasks a describe that lags behind.
     pub markers: BTreeMap<VolumeName, Epoch>,
     pub hooks: Vec<Hook>,
+    /// Whom the members of a pair name as their holder, and since when. Auto
+    /// Scaling decides that for its groups itself.
+    pub appointed: Option<Term>,
+    /// When alarms moved the group, as far back as it counts; oldest first.
+    pub moves: Vec<Timestamp>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -214,7 +219,8 @@ pub enum Standing {
     Superseded,
 }
 
-/// One holder's time with one volume: written before the volume is mounted.
+/// One holder's time: with one volume, written before the volume is mounted; or
+/// in a pair, written on both members before anything is moved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Term {
     pub holder: InstanceId,
@@ -324,6 +330,9 @@ pub struct Alarm {
     pub ringing: bool,
     /// When it came into its present state.
     pub since: Timestamp,
+    /// The instances its metrics are about; none where it names none, as a
+    /// composite alarm.
+    pub about: BTreeSet<InstanceId>,
 }
 
 // ------------------------------------------------------------- this machine

@@ -192,3 +192,41 @@ pub(crate) fn refuse(request: &Request, error: &ApiError) -> Response {
     );
     response
 }
+
+/// A status-check alarm of an instance; without one, an alarm on something that
+/// the region does not know, which stays as people set it.
+pub(crate) fn put_by_hand(region: &mut Region, name: &str, instance: Option<&str>, now: Timestamp) {
+    let (namespace, metric) = match instance {
+        Some(_) => ("AWS/EC2", "StatusCheckFailed"),
+        None => ("Drill", "Anything"),
+    };
+    let dimension = instance.map(|id| {
+        let of = map([
+            ("Name", Some("InstanceId".into())),
+            ("Value", Some(id.into())),
+        ]);
+        Document::List(vec![of])
+    });
+    let input = map([
+        ("AlarmName", Some(name.into())),
+        ("Namespace", Some(namespace.into())),
+        ("MetricName", Some(metric.into())),
+        ("Dimensions", dimension),
+        ("Period", Some(Document::Int(60))),
+        ("EvaluationPeriods", Some(Document::Int(1))),
+        ("Statistic", Some("Maximum".into())),
+        ("Threshold", Some(Document::Float(0.0))),
+        ("ComparisonOperator", Some("GreaterThanThreshold".into())),
+        // An instance that is down reports nothing.
+        ("TreatMissingData", Some("breaching".into())),
+    ]);
+    // Every member is given, so it cannot be refused.
+    let _ = alarms::put_metric(region, &input, now);
+}
+
+pub(crate) fn set_by_hand(region: &mut Region, name: &str, state: &str, now: Timestamp) {
+    if let Some(state) = State::parse(state) {
+        let reason = "Set by hand.".to_owned();
+        evaluate::change(region, name, state, reason, None, now);
+    }
+}

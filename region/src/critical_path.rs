@@ -330,6 +330,17 @@ fn boot(region: &Region, incident: &Incident, heir: &Instance, with_guest: bool)
     let mut chain = Chain::new();
     let started = incident.path.started;
     if heir.launched < started {
+        let drawn = |kind| heir.drawn.get(&kind).copied().unwrap_or_default();
+        let guest = if with_guest {
+            drawn(Delay::Boot)
+        } else {
+            Duration::ZERO
+        };
+        let comes_up = drawn(Delay::Run).saturating_add(guest);
+        let rest = comes_up.saturating_sub(between(heir.launched, started));
+        if !rest.is_zero() {
+            chain.push(("rest of the heir's start".to_owned(), rest));
+        }
         return chain;
     }
     let by_group = autoscaling::lifecycle_of(region, &heir.id).is_some();

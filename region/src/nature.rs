@@ -12,7 +12,7 @@ use crate::ec2::{addresses, attachments, snapshots, tags, volumes};
 use crate::engine::Due;
 use crate::model::{Attachment, AttachmentState, InstanceState, Power, VolumeState};
 use crate::record::Tags;
-use crate::{Region, What, after, content, critical_path, events, guest};
+use crate::{Region, What, after, cloudwatch, content, critical_path, events, guest};
 
 /// Whoever uses the console instead of the API.
 const PERSON: &str = "a person";
@@ -46,6 +46,32 @@ impl Region {
             instance.visible = now;
         }
         id
+    }
+
+    /// The same, already stopped: a standby that waits to be called.
+    pub fn stopped_instance(
+        &mut self,
+        zone: &str,
+        service: Option<&str>,
+        tags: Tags,
+        now: Timestamp,
+    ) -> String {
+        let id = self.run_instance(zone, service, tags, now);
+        instances::rests(self, &id, now);
+        id
+    }
+
+    /// An alarm on an instance's status checks, or one that only people set. It
+    /// begins in state OK; for status checks, no news is good news.
+    pub fn put_alarm(&mut self, name: &str, instance: Option<&str>, now: Timestamp) {
+        self.advance(now);
+        cloudwatch::put_by_hand(self, name, instance, now);
+    }
+
+    /// `OK`, `ALARM` or `INSUFFICIENT_DATA`, until the next evaluation.
+    pub fn set_alarm(&mut self, name: &str, state: &str, now: Timestamp) {
+        self.advance(now);
+        cloudwatch::set_by_hand(self, name, state, now);
     }
 
     /// A blank volume that is `available` at once.

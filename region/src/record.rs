@@ -66,6 +66,11 @@ pub enum What {
     Booted {
         instance: String,
     },
+    AlarmState {
+        alarm: String,
+        from: String,
+        to: String,
+    },
     GuestDown {
         instance: String,
     },

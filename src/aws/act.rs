@@ -3,6 +3,7 @@
 
 mod activate;
 mod addresses;
+mod appoint;
 mod instances;
 mod lifecycle;
 mod quiet;
@@ -15,6 +16,7 @@ use aws_sdk_ec2::types::Tag;
 use jiff::Timestamp;
 
 use self::addresses::Move;
+use self::appoint::Appointment;
 use self::snapshots::Shot;
 use super::call::Ask;
 use super::token::Wish;
@@ -55,9 +57,10 @@ impl Aws {
                 let why = "it is a step of the instance itself, and no call";
                 Err(AwsError::odd("carry out a step", "", why))
             }
-            Step::Fence { .. } | Step::StartInstance { .. } | Step::ReportUnhealthy { .. } => {
-                self.act_on_instance(step).await
-            }
+            Step::Fence { .. }
+            | Step::StartInstance { .. }
+            | Step::ReportUnhealthy { .. }
+            | Step::Appoint { .. } => self.act_on_instance(spec, step).await,
             Step::Capture { .. } | Step::SnapshotLive { .. } | Step::DeleteSnapshot { .. } => {
                 self.act_on_snapshots(spec, step).await
             }
@@ -91,11 +94,33 @@ impl Aws {
         }
     }
 
-    async fn act_on_instance(&self, step: &Step) -> Result<Outcome, AwsError> {
+    async fn act_on_instance(&self, spec: &GroupSpec, step: &Step) -> Result<Outcome, AwsError> {
         match step {
             Step::Fence { instance, force } => self.fence(instance, *force).await,
             Step::StartInstance { instance } => self.start(instance).await,
-            Step::ReportUnhealthy { instance } => self.report_unhealthy(instance).await,
+            Step::ReportUnhealthy { instance, moves } => {
+                self.report_unhealthy(&spec.name, instance, moves).await
+            }
+            Step::Appoint {
+                heir,
+                since,
+                over,
+                moves,
+                ..
+            } => {
+                let since = *since;
+                let over = over.as_ref();
+                self.appoint(
+                    spec,
+                    &Appointment {
+                        heir,
+                        since,
+                        over,
+                        moves,
+                    },
+                )
+                .await
+            }
             other => misplaced(other),
         }
     }

@@ -1,7 +1,7 @@
 //! What do the SDK's types say in the words of [`crate::world`]? Pure. What
 //! cannot be understood is an error, so that nothing is planned on a guess.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_autoscaling::types as scaling;
 use aws_sdk_cloudwatch::types as watch;
@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::tagging::{self, Tags};
 use crate::ids::{AllocationId, InstanceId, SnapshotId, VolumeId, Zone};
+use crate::tags as keys;
 use crate::world::{
     Address, Alarm, Attachment, AttachmentState, Group, Hook, Instance, InstanceState, Interface,
     Lifecycle, Member, Shape, Snapshot, SnapshotState, Transition, Volume, VolumeState,
@@ -213,6 +214,7 @@ pub(super) fn group(of: &scaling::AutoScalingGroup) -> Understood<Group> {
         .iter()
         .filter_map(|tag| Some((tag.key()?, tag.value().unwrap_or_default())));
     let markers = tagging::markers(tags).map_err(|problem| format!("group {name}: {problem}"))?;
+    let noted = of.tags().iter().find(|tag| tag.key() == Some(keys::MOVES));
     Ok(Group {
         desired: need(count(of.desired_capacity()), name, "its desired capacity")?,
         members: of
@@ -222,6 +224,8 @@ pub(super) fn group(of: &scaling::AutoScalingGroup) -> Understood<Group> {
             .collect::<Understood<BTreeMap<_, _>>>()?,
         markers,
         hooks: Vec::new(),
+        appointed: None,
+        moves: tagging::moves(noted.and_then(scaling::TagDescription::value)),
     })
 }
 
@@ -293,9 +297,19 @@ pub(super) fn metric_alarm(of: &watch::MetricAlarm) -> Understood<(String, Alarm
     let since = of
         .state_transitioned_timestamp()
         .or(of.state_updated_timestamp());
+    let metrics = of.metrics().iter().filter_map(|query| query.metric_stat());
+    let of_metrics = metrics.filter_map(|stat| stat.metric());
+    let about = of
+        .dimensions()
+        .iter()
+        .chain(of_metrics.flat_map(|metric| metric.dimensions()))
+        .filter(|dimension| dimension.name() == Some("InstanceId"))
+        .filter_map(|dimension| dimension.value().map(InstanceId::new))
+        .collect();
     let alarm = Alarm {
         ringing: of.state_value() == Some(&watch::StateValue::Alarm),
         since: time(since, name, "the time of its state")?,
+        about,
     };
     Ok((name.to_owned(), alarm))
 }
@@ -309,6 +323,7 @@ pub(super) fn composite_alarm(of: &watch::CompositeAlarm) -> Understood<(String,
     let alarm = Alarm {
         ringing: rings && of.actions_suppressed_by().is_none(),
         since: time(since, name, "the time of its state")?,
+        about: BTreeSet::new(),
     };
     Ok((name.to_owned(), alarm))
 }

@@ -92,6 +92,32 @@ pub(super) fn markers<'a>(
     Ok(markers)
 }
 
+/// Whom a member of a pair names as the holder.
+pub(super) fn appointment(tags: &Tags) -> Result<Option<Term>, String> {
+    term(tags)
+}
+
+/// When alarms moved the group. What cannot be read was not written by rehome
+/// and is passed over: to lose count must not stop anything.
+pub(super) fn moves(value: Option<&str>) -> Vec<Timestamp> {
+    let mut moves: Vec<Timestamp> = value
+        .unwrap_or_default()
+        .split_whitespace()
+        .filter_map(|ms| Timestamp::from_millisecond(ms.parse().ok()?).ok())
+        .collect();
+    moves.sort_unstable();
+    moves.dedup();
+    moves
+}
+
+pub(super) fn write_moves(moves: &[Timestamp]) -> String {
+    let moves: Vec<String> = moves
+        .iter()
+        .map(|at| at.as_millisecond().to_string())
+        .collect();
+    moves.join(" ")
+}
+
 /// Only rehome says how consistent a snapshot is. Others that copy a volume's
 /// tags to a snapshot copy the incident the *volume* was made in.
 pub(super) fn taken_by_us(tags: &Tags) -> (Option<Incident>, Consistency) {

@@ -45,15 +45,31 @@ pub fn holder(truth: &Truth, spec: &GroupSpec, dark: &BTreeSet<String>) -> Optio
             }
         }
         Kind::Pair { members } => {
-            let mut running = members.iter().filter(|member| {
-                let instance = truth.instances.get(member.as_str());
-                instance
-                    .is_some_and(|i| i.state == InstanceState::Running && !dark.contains(&i.zone))
-            });
-            let first = running.next()?;
-            running.next().is_none().then(|| first.as_str().to_owned())
+            let running = members
+                .iter()
+                .map(|member| member.as_str())
+                .filter(|member| {
+                    let instance = truth.instances.get(*member);
+                    instance.is_some_and(|i| {
+                        i.state == InstanceState::Running && !dark.contains(&i.zone)
+                    })
+                });
+            match running.collect::<Vec<_>>().as_slice() {
+                [] => None,
+                [one] => Some((*one).to_owned()),
+                both @ [first, ..] => Some(noted(truth, both).unwrap_or(first).to_owned()),
+            }
         }
     }
+}
+
+/// Whom the members of a pair name as their holder, by the newest note.
+fn noted<'a>(truth: &'a Truth, members: &[&str]) -> Option<&'a str> {
+    let notes = members.iter().filter_map(|member| {
+        let tags = &truth.instances.get(*member)?.tags;
+        Some((tags.get(tags::SINCE)?, tags.get(tags::HOLDER)?.as_str()))
+    });
+    notes.max().map(|(_, holder)| holder)
 }
 
 /// What is not in its place, in words; nothing if all is settled.

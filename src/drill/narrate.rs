@@ -280,6 +280,11 @@ fn nature_news(who: &str, what: &What) -> News {
             Kind::Incident,
             format!("{zone} is back"),
         ),
+        What::AlarmState { alarm, to, .. } => (
+            "cloudwatch".to_owned(),
+            Kind::Happens,
+            format!("alarm {alarm} is {to}"),
+        ),
         What::SplitBrain { path, .. } => (
             "nature".to_owned(),
             Kind::Fails,

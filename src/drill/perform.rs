@@ -16,8 +16,9 @@ use super::setting;
 use super::stage::Stage;
 use super::time::VirtualTime;
 use super::{judge as court, narrate};
-use crate::aws::{Adoption, Aws};
+use crate::aws::{Adoption, Aws, Focus, Outcome};
 use crate::ids::{AllocationId, VolumeId, VolumeName};
+use crate::plan;
 use crate::report::{Rehearsal, Verdict, seconds};
 use crate::tags;
 
@@ -40,6 +41,7 @@ pub async fn perform(scenario: &Scenario, seed: u64) -> Rehearsal {
     let mut region = Region::new(settings, time.now());
     region.settings_mut().faults.rules = scenario.mishaps.iter().map(setting::rule).collect();
     let (spec, addresses) = setting::allocate(&mut region, &scenario.spec, time.now());
+    let spec = setting::people(&mut region, scenario, spec, time.now());
     let stage = Stage::new(Shared::new(region, time), spec, POLL_EVERY);
     tokio::task::spawn_local(Rc::clone(&stage).play_region());
     if scenario.controller {
@@ -89,6 +91,7 @@ impl Teller<'_> {
             Deed::Erase { volume } => self.erase(volume.as_str()).await,
             Deed::Expect(expectation) => self.expect(line.number, expectation),
             Deed::Live { zone } => self.live(zone.as_deref()).await,
+            Deed::Switchover => self.switchover().await,
             deed => self.strike(deed, now),
         }
     }
@@ -115,8 +118,16 @@ impl Teller<'_> {
             Deed::LateSnapshot { volume } => {
                 setting::snapshot_of_old(&mut region, volume.as_str(), now)
             }
+            Deed::Alarm { name, state } => region.set_alarm(name, state, now),
+            Deed::Standby { start } => {
+                setting::start_or_stop(&mut region, &self.stage.spec, &holder, *start, now);
+            }
             Deed::Settle { .. } | Deed::Hold { .. } | Deed::Pass { .. } => {}
-            Deed::Adopt | Deed::Erase { .. } | Deed::Expect(_) | Deed::Live { .. } => {}
+            Deed::Switchover
+            | Deed::Adopt
+            | Deed::Erase { .. }
+            | Deed::Expect(_)
+            | Deed::Live { .. } => {}
         }
         drop(region);
         self.stage.shared.ring();
@@ -251,6 +262,24 @@ impl Teller<'_> {
         }
     }
 
+    /// As `rehome switchover` does.
+    async fn switchover(&mut self) {
+        let spec = self.stage.spec.clone();
+        let aws = Aws::from_config(&self.stage.shared.sdk_config(OPERATOR));
+        let world = aws.observe(&spec, Focus::ALL, None).await;
+        let now = self.stage.now();
+        let asked = match plan::switchover(&world, &spec, None, now) {
+            Ok(step) => aws.act(&spec, &step, now).await.map_err(|e| e.to_string()),
+            Err(why) => Err(why.to_string()),
+        };
+        match asked {
+            Ok(Outcome::Done) => {}
+            Ok(Outcome::Overtaken(why)) | Err(why) => {
+                self.unsettled.push(format!("cannot switch over: {why}"));
+            }
+        }
+    }
+
     /// What an instance has at the configured devices.
     fn volumes_of(&self, instance: &str) -> Vec<(VolumeName, VolumeId)> {
         let truth = self.stage.shared.lock().truth();
@@ -316,6 +345,9 @@ impl Teller<'_> {
                         if data.get(volume).is_some_and(|v| v.tags.contains_key(tags::GROUP)))
                 })
             }
+            Expectation::Moves { count } => self.counted("address moves", *count, |what| {
+                matches!(what, What::AddressMoved { from: Some(from), to: Some(to), .. } if from != to)
+            }),
             Expectation::Fences { count } => self.counted("instances stopped", *count, |what| {
                 matches!(what, What::InstanceState { to, .. } if to == "stopping")
             }),

@@ -6,11 +6,45 @@ use rehome_region::record::Tags;
 use rehome_region::{Fault, FaultRule, GroupSetup, HookSetup, Region, Request, Strike};
 
 use super::scenario::{Mishap, MishapKind, Scenario};
-use crate::spec::{AddressSpec, GroupSpec};
+use crate::ids::InstanceId;
+use crate::spec::{AddressSpec, GroupSpec, Kind};
 use crate::tags;
 
 /// How long the group believes a new instance to be healthy.
 const GRACE_PERIOD_S: u64 = 300;
+
+/// The members of a pair and the group's alarms, and the specification with
+/// the members' true ids.
+pub(super) fn people(
+    region: &mut Region,
+    scenario: &Scenario,
+    mut spec: GroupSpec,
+    now: Timestamp,
+) -> GroupSpec {
+    if let (Kind::Pair { members }, Some(pair)) = (&mut spec.kind, &scenario.pair) {
+        let [primary, standby] = &pair.zones;
+        let name = Some(spec.name.as_str());
+        let first = region.run_instance(primary, name, Tags::new(), now);
+        let second = if pair.hot {
+            region.run_instance(standby, name, Tags::new(), now)
+        } else {
+            region.stopped_instance(standby, name, Tags::new(), now)
+        };
+        *members = vec![first.as_str().into(), second.as_str().into()];
+    }
+    for alarm in &spec.alarms {
+        let watched = scenario.watches.iter().find(|(name, _)| name == alarm);
+        let instance = match (&spec.kind, watched) {
+            (Kind::Pair { members }, Some((_, which))) => members.get(*which),
+            _ => None,
+        };
+        region.put_alarm(alarm, instance.map(InstanceId::as_str), now);
+        if instance.is_none() {
+            region.set_alarm(alarm, "OK", now);
+        }
+    }
+    spec
+}
 
 /// The group's Elastic IPs, and its specification with their true ids: those of
 /// somebody's configuration do not exist here.
@@ -59,6 +93,28 @@ pub(super) fn hooks(scenario: &Scenario) -> Vec<HookSetup> {
     ]
 }
 
+/// The member of a pair that does not hold.
+pub(super) fn start_or_stop(
+    region: &mut Region,
+    spec: &GroupSpec,
+    holder: &str,
+    start: bool,
+    now: Timestamp,
+) {
+    let Kind::Pair { members } = &spec.kind else {
+        return;
+    };
+    let action = if start {
+        "StartInstances"
+    } else {
+        "StopInstances"
+    };
+    for standby in members.iter().filter(|id| id.as_str() != holder) {
+        let body = format!("Action={action}&Version=2016-11-15&InstanceId.1={standby}");
+        by_hand(region, body, now);
+    }
+}
+
 /// As a person would, by the API.
 pub(super) fn put_hook(region: &mut Region, group: &str, hook: &HookSetup, now: Timestamp) {
     let body = format!(
@@ -66,6 +122,10 @@ pub(super) fn put_hook(region: &mut Region, group: &str, hook: &HookSetup, now: 
          &LifecycleHookName={}&LifecycleTransition={}&HeartbeatTimeout={}&DefaultResult={}",
         hook.name, hook.transition, hook.heartbeat_timeout_s, hook.default_result
     );
+    by_hand(region, body, now);
+}
+
+fn by_hand(region: &mut Region, body: String, now: Timestamp) {
     let request = Request {
         method: "POST".to_owned(),
         path: "/".to_owned(),

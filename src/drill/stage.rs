@@ -231,6 +231,7 @@ fn is_event(what: &What) -> bool {
     matches!(
         what,
         What::InstanceState { .. }
+            | What::AlarmState { .. }
             | What::HookOpened { .. }
             | What::SnapshotCompleted { .. }
             | What::SnapshotFailed { .. }

@@ -1,37 +1,37 @@
-//! When an alarm takes a member out of service.
+//! When an alarm takes the holder out of service.
 
-use super::scene::{SaturatingTime, Scene};
-use super::step::{Plan, Reason, Step};
-use crate::world::{Lifecycle, World};
+use jiff::{SignedDuration, Timestamp};
+
+use super::pair;
+use super::scene::{Heir, SaturatingTime, Scene};
+use super::step::{Cause, Plan, Reason, Step};
+use crate::spec::Kind;
+use crate::world::{Alarm, Lifecycle, World};
+
+/// Over which time moves are counted.
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 /// An alarm that has rung long enough, as CloudWatch itself says, makes Auto
-/// Scaling replace the member. It must have begun after this member came: an
-/// alarm left over from its predecessor says nothing about it.
+/// Scaling replace the member, or the standby take over. It must have begun
+/// after this holder came, and be about no other instance: what rang for a
+/// predecessor says nothing about it.
 pub(super) fn heed(scene: &Scene<'_>, world: &World, plan: &mut Plan) {
     let (Some(holder), Some(alarms)) = (scene.holder, world.alarms.known()) else {
         return;
     };
-    let Some(instance) = holder.instance else {
+    let Some(came) = came(scene, holder) else {
         return;
     };
-    if holder.member.lifecycle != Lifecycle::InService || !holder.member.healthy {
-        return;
-    }
-    let policy = &scene.spec.policy;
-    let settled_in = instance.launched.saturating_add_or_max(policy.cooldown);
-    for (name, alarm) in alarms.iter().filter(|(_, a)| a.ringing) {
-        if alarm.since <= instance.launched {
+    for (name, alarm) in alarms {
+        if !is_about(alarm, holder) || alarm.since <= came {
             continue;
         }
+        let policy = &scene.spec.policy;
         let due = alarm
             .since
             .saturating_add_or_max(policy.confirm_for)
-            .max(settled_in);
-        if scene.now >= due {
-            plan.step(Step::ReportUnhealthy {
-                instance: holder.id.clone(),
-            });
-        } else {
+            .max(came.saturating_add_or_max(policy.cooldown));
+        if scene.now < due {
             plan.wait_until(
                 Reason::Confirming {
                     alarm: name.clone(),
@@ -39,6 +39,60 @@ pub(super) fn heed(scene: &Scene<'_>, world: &World, plan: &mut Plan) {
                 Some(alarm.since),
                 Some(due),
             );
+        } else {
+            answer(scene, holder, name, plan);
+        }
+    }
+}
+
+/// Since when this holder is judged by alarms; none where it is not.
+fn came(scene: &Scene<'_>, holder: Heir<'_>) -> Option<Timestamp> {
+    let launched = holder.instance.map(|i| i.launched);
+    match scene.spec.kind {
+        Kind::Asg if holder.member.lifecycle == Lifecycle::InService && holder.member.healthy => {
+            launched
+        }
+        Kind::Asg => None,
+        // In a dark zone it is not described, and its alarm rings all the more.
+        Kind::Pair { .. } => Some(launched.max(holder.appointed).unwrap_or(Timestamp::MIN)),
+    }
+}
+
+fn is_about(alarm: &Alarm, holder: Heir<'_>) -> bool {
+    alarm.ringing && (alarm.about.is_empty() || alarm.about.contains(holder.id))
+}
+
+/// One move, if alarms have not caused too many of late.
+fn answer(scene: &Scene<'_>, holder: Heir<'_>, alarm: &str, plan: &mut Plan) {
+    let policy = &scene.spec.policy;
+    let recent: Vec<Timestamp> = scene
+        .group
+        .moves
+        .iter()
+        .copied()
+        .filter(|at| at.saturating_add_or_max(HOUR) > scene.now)
+        .collect();
+    let rested = recent
+        .last()
+        .map(|at| at.saturating_add_or_max(policy.cooldown));
+    let room = recent
+        .len()
+        .checked_sub(policy.moves_per_hour)
+        .and_then(|beyond| recent.get(beyond))
+        .map(|at| at.saturating_add_or_max(HOUR));
+    if let Some(until) = rested.max(room).filter(|due| scene.now < *due) {
+        let (alarm, moves) = (alarm.to_owned(), recent.len());
+        plan.wait_until(Reason::Flapping { alarm, moves }, None, Some(until));
+        return;
+    }
+    let moves: Vec<Timestamp> = recent.into_iter().chain([scene.now]).collect();
+    match scene.spec.kind {
+        Kind::Asg => plan.step(Step::ReportUnhealthy {
+            instance: holder.id.clone(),
+            moves,
+        }),
+        Kind::Pair { .. } => {
+            pair::appoint_other(scene, Cause::Alarm(alarm.to_owned()), Some(moves), plan);
         }
     }
 }

@@ -9,7 +9,7 @@ use super::make::{Next, blank, restored};
 use super::scene::{Heir, Scene};
 use super::step::{Hold, Plan};
 use crate::ids::VolumeName;
-use crate::world::{InstanceState, Lifecycle};
+use crate::world::{InstanceState, Lifecycle, Standing};
 
 /// The newest complete set, if what it loses is within what a person allowed.
 pub(super) fn older_set<'a>(
@@ -84,10 +84,17 @@ fn last_write(scene: &Scene<'_>, heir: Heir<'_>) -> Timestamp {
                     .get(&a.instance)
                     .is_some_and(|m| !m.lifecycle.is_leaving())
         });
-    match heir.instance {
-        Some(instance) if !still_runs && heir.member.lifecycle != Lifecycle::InService => {
-            instance.launched
-        }
+    // What an appointed heir holds already, it may have written itself.
+    let has_served = match heir.appointed {
+        Some(_) => scene
+            .lineages
+            .values()
+            .filter_map(|l| l.current)
+            .any(|v| matches!(&v.standing, Standing::Active(Some(t)) if t.holder == *heir.id)),
+        None => heir.member.lifecycle == Lifecycle::InService,
+    };
+    match heir.called() {
+        Some(called) if !still_runs && !has_served => called,
         _ => scene.now,
     }
 }

@@ -14,6 +14,7 @@ mod lineage;
 mod make;
 #[cfg(feature = "mutants")]
 pub mod mutant;
+mod pair;
 mod release;
 mod retire;
 mod say;
@@ -29,7 +30,7 @@ mod tests;
 use jiff::Timestamp;
 
 use self::scene::Scene;
-pub use self::step::{Action, Hold, Plan, Reason, Step, Wait};
+pub use self::step::{Action, Cause, Hold, Plan, Reason, Step, Wait};
 use self::volumes::Placed;
 use crate::ids::InstanceId;
 use crate::spec::GroupSpec;
@@ -59,11 +60,33 @@ pub fn plan(world: &World, spec: &GroupSpec, seat: &Seat, now: Timestamp) -> Pla
     release::let_go(&scene, &mut plan);
     let placed = serve(&scene, world, &mut plan);
     lifecycle::complete(&scene, world, &placed, &mut plan);
+    pair::tend(&scene, world, &placed, &mut plan);
     alarms::heed(&scene, world, &mut plan);
     if plan.is_settled() && scene.keeps_house() {
         retire::upkeep(&scene, &placed, &mut plan);
     }
     plan
+}
+
+/// The step by which a person asks for another holder: the other member of a
+/// pair (`to` says which one is meant), or a new member of an Auto Scaling group.
+///
+/// # Errors
+/// Why that cannot be asked for now.
+pub fn switchover(
+    world: &World,
+    spec: &GroupSpec,
+    to: Option<&InstanceId>,
+    now: Timestamp,
+) -> Result<Step, Reason> {
+    let mut plan = Plan::default();
+    let seat = Seat::default();
+    if let Some(scene) = Scene::set(world, spec, &seat, now, &mut plan) {
+        pair::asked(&scene, to, &mut plan);
+    }
+    let step = plan.steps.into_iter().next();
+    let why = plan.waits.into_iter().next().map(|wait| wait.reason);
+    step.ok_or(why.unwrap_or(Reason::NoHolder))
 }
 
 /// Everything that brings the belongings to the holder, if that is this

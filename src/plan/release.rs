@@ -184,7 +184,7 @@ fn fence_when_due(
             Reason::PredecessorLetsGo {
                 instance: predecessor.clone(),
             },
-            scene.holder.and_then(|h| h.instance).map(|i| i.launched),
+            scene.holder.and_then(|h| h.called()),
             due.filter(|due| scene.now < *due),
         );
     }

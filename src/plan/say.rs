@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 
 use jiff::Timestamp;
 
-use super::step::{Action, Activation, Hold, Reason, Retired, Step, Wait};
+use super::step::{Action, Activation, Cause, Hold, Reason, Retired, Step, Wait};
 use crate::ids::{InstanceId, VolumeId, VolumeName};
 use crate::world::{Consistency, Transition};
 
@@ -26,9 +26,10 @@ impl Display for Step {
             } => write!(f, "fence {instance}: stop it"),
             Self::Fence { instance, .. } => write!(f, "fence {instance}: force it to stop"),
             Self::StartInstance { instance } => write!(f, "start {instance}"),
-            Self::ReportUnhealthy { instance } => {
+            Self::ReportUnhealthy { instance, .. } => {
                 write!(f, "report {instance} as unhealthy to Auto Scaling")
             }
+            Self::Appoint { heir, cause, .. } => write!(f, "make {heir} the holder: {cause}"),
             Self::Detach {
                 volume,
                 instance,
@@ -96,6 +97,17 @@ impl Display for Listed<'_> {
             write!(f, " {} (epoch {})", v.name, v.epoch)?;
         }
         Ok(())
+    }
+}
+
+impl Display for Cause {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Alarm(name) => write!(f, "alarm {name} has rung long enough"),
+            Self::Gone => f.write_str("the holder is terminated"),
+            Self::Leaving => f.write_str("the holder was told to go"),
+            Self::Asked => f.write_str("a person asked for it"),
+        }
     }
 }
 
@@ -170,6 +182,10 @@ impl Display for Reason {
             Self::Confirming { alarm } => {
                 write!(f, "alarm {alarm} rings, and has to go on ringing to count")
             }
+            Self::Flapping { alarm, moves } => write!(
+                f,
+                "alarm {alarm} rings, but alarms have moved the group {moves} times within an hour"
+            ),
             Self::Unknown { what, why } => write!(f, "the {what} could not be read: {why}"),
             Self::Hold(hold) => hold.fmt(f),
         }
@@ -183,7 +199,19 @@ impl Display for Hold {
                 desired,
                 candidates,
             } => too_many_members(f, *desired, *candidates),
-            Self::PairNotServed => f.write_str(PAIR_NOT_SERVED),
+            Self::HolderStopped { instance } => write!(
+                f,
+                "{instance} holds everything and is stopped: start it, or run `rehome switchover`"
+            ),
+            Self::HoldsAlready { instance } => write!(
+                f,
+                "{instance} is the holder already: name the other member, or none"
+            ),
+            Self::NoStandby { instance, why } => write!(
+                f,
+                "{instance} cannot take over ({why}): bring it back, or name another member in the \
+                 configuration"
+            ),
             Self::DataLoss {
                 volume,
                 newest_set,
@@ -245,9 +273,6 @@ impl Display for Hold {
         }
     }
 }
-
-const PAIR_NOT_SERVED: &str = "pairs of a primary and a standby are not moved by this version: \
-     nothing is changed; use an Auto Scaling group of one";
 
 fn too_many_members(f: &mut Formatter<'_>, desired: u32, candidates: usize) -> fmt::Result {
     write!(

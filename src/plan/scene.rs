@@ -8,7 +8,8 @@ use super::Seat;
 use super::demand;
 use super::holder::{Who, holder};
 use super::lineage::Lineage;
-use super::step::{Hold, Plan, Reason};
+use super::pair;
+use super::step::{Plan, Reason};
 use crate::ids::{InstanceId, SnapshotId, VolumeId, VolumeName};
 use crate::spec::{GroupSpec, Kind, VolumeSpec};
 use crate::world::{
@@ -42,9 +43,16 @@ pub(super) struct Heir<'a> {
     pub(super) member: &'a Member,
     /// None while EC2 does not describe it.
     pub(super) instance: Option<&'a Instance>,
+    /// When it was made the holder of a pair, if it was.
+    pub(super) appointed: Option<Timestamp>,
 }
 
 impl Heir<'_> {
+    /// When it was called to take over: that is when its predecessor was given up.
+    pub(super) fn called(&self) -> Option<Timestamp> {
+        self.appointed.or(self.instance.map(|i| i.launched))
+    }
+
     pub(super) fn runs(&self) -> bool {
         self.instance
             .is_some_and(|i| i.state == InstanceState::Running)
@@ -77,10 +85,6 @@ impl<'a> Scene<'a> {
     ) -> Option<Self> {
         static NO_VOLUMES: BTreeMap<VolumeId, Volume> = BTreeMap::new();
         static NO_SNAPSHOTS: BTreeMap<SnapshotId, Snapshot> = BTreeMap::new();
-        if spec.kind != Kind::Asg {
-            plan.hold(Hold::PairNotServed);
-            return None;
-        }
         let group = demand(&world.group, "group", plan);
         let instances = demand(&world.instances, "instances", plan);
         let (volumes, snapshots) = if spec.volumes.is_empty() {
@@ -92,39 +96,22 @@ impl<'a> Scene<'a> {
             )
         };
         let (group, instances, volumes, snapshots) = (group?, instances?, volumes?, snapshots?);
-        let leaving = world.here.as_ref().filter(|h| h.leaving.is_some());
-        let holder = match holder(group, instances, leaving.map(|h| &h.instance)) {
-            Who::One(id, newer) => {
-                if let Some(newer) = newer {
-                    // A handover is on its way.
-                    plan.wait(Reason::HolderBoots { instance: newer });
-                }
-                group.members.get_key_value(&id).map(|(id, member)| Heir {
-                    id,
-                    member,
-                    instance: instances.get(id),
-                })
-            }
-            Who::Nobody(reason @ Reason::NoHolder) => {
-                // Who goes itself does not wait for an heir.
-                if leaving.is_none() {
-                    plan.wait(reason);
-                }
-                None
-            }
-            // More members than can be explained, or not to be told apart:
-            // nothing is changed.
-            Who::Nobody(reason) => {
-                plan.wait(reason);
-                return None;
-            }
-        };
-        plan.holder = holder.map(|h| h.id.clone());
         let lineages: BTreeMap<_, _> = spec
             .volumes
             .iter()
             .map(|v| (&v.name, Lineage::of(&v.name, group, volumes, snapshots)))
             .collect();
+        let holder = match &spec.kind {
+            Kind::Asg => appointed_by_group(world, group, instances, plan)?,
+            Kind::Pair { members } => {
+                let chosen = pair::holder(members, group, &lineages, &world.addresses);
+                if chosen.is_none() {
+                    plan.wait(Reason::NoHolder);
+                }
+                chosen.and_then(|of| heir(group, instances, &of.holder, of.appointed))
+            }
+        };
+        plan.holder = holder.map(|h| h.id.clone());
         Some(Self {
             spec,
             seat,
@@ -165,8 +152,17 @@ impl<'a> Scene<'a> {
 
     /// From when on a controller does what the holder's agent should have done.
     pub(super) fn serves_as_backup_from(&self) -> Option<Timestamp> {
-        self.fence_due(None)
-            .map(|due| due.saturating_add_or_max(STAND_BACK))
+        let due = self.fence_due(None)?;
+        // A standby that was called has to start first.
+        let started = self.holder.and_then(|h| h.instance).map(|i| {
+            i.launched
+                .saturating_add_or_max(self.spec.policy.quiesce_timeout)
+        });
+        Some(
+            started
+                .map_or(due, |s| s.max(due))
+                .saturating_add_or_max(STAND_BACK),
+        )
     }
 
     /// Does this runner look after snapshots and what is to be deleted?
@@ -181,9 +177,9 @@ impl<'a> Scene<'a> {
     }
 
     /// From when on a predecessor that has not let go is fenced. Counted from
-    /// the start of its heir: that is when the predecessor was given up.
+    /// when its heir was called: that is when the predecessor was given up.
     pub(super) fn fence_due(&self, predecessor: Option<&InstanceId>) -> Option<Timestamp> {
-        let launched = self.holder?.instance?.launched;
+        let called = self.holder?.called()?;
         let mut grant = if self.spec.agent {
             self.spec.policy.quiesce_timeout
         } else {
@@ -192,16 +188,17 @@ impl<'a> Scene<'a> {
         let serves = predecessor
             .and_then(|id| self.group.members.get(id))
             .is_some_and(|m| m.lifecycle == Lifecycle::InService);
-        if serves && self.spec.agent {
+        // The primary of a pair was found sick: it is granted no more than that.
+        if serves && self.spec.agent && self.spec.kind == Kind::Asg {
             grant = grant.saturating_add(NOTICE);
         }
-        Some(launched.saturating_add_or_max(grant))
+        Some(called.saturating_add_or_max(grant))
     }
 
     /// From when on data that cannot be reached is given up for older data.
     pub(super) fn give_up_due(&self) -> Option<Timestamp> {
-        let launched = self.holder?.instance?.launched;
-        Some(launched.saturating_add_or_max(self.spec.policy.capture_timeout))
+        let called = self.holder?.called()?;
+        Some(called.saturating_add_or_max(self.spec.policy.capture_timeout))
     }
 
     pub(super) fn keeper(&self, volume: &'a Volume) -> Keeper<'a> {
@@ -243,6 +240,55 @@ impl<'a> Scene<'a> {
             .iter()
             .filter_map(|v| self.lineages.get(&v.name).map(|l| (v, l)))
     }
+}
+
+/// The member that Auto Scaling means to keep, if there is one. None where
+/// nothing may be changed.
+#[allow(clippy::option_option)] // no plan at all, or one without a holder
+fn appointed_by_group<'a>(
+    world: &World,
+    group: &'a Group,
+    instances: &'a BTreeMap<InstanceId, Instance>,
+    plan: &mut Plan,
+) -> Option<Option<Heir<'a>>> {
+    let leaving = world.here.as_ref().filter(|h| h.leaving.is_some());
+    match holder(group, instances, leaving.map(|h| &h.instance)) {
+        Who::One(id, newer) => {
+            if let Some(newer) = newer {
+                // A handover is on its way.
+                plan.wait(Reason::HolderBoots { instance: newer });
+            }
+            Some(heir(group, instances, &id, None))
+        }
+        Who::Nobody(reason @ Reason::NoHolder) => {
+            // Who goes itself does not wait for an heir.
+            if leaving.is_none() {
+                plan.wait(reason);
+            }
+            Some(None)
+        }
+        // More members than can be explained, or not to be told apart:
+        // nothing is changed.
+        Who::Nobody(reason) => {
+            plan.wait(reason);
+            None
+        }
+    }
+}
+
+fn heir<'a>(
+    group: &'a Group,
+    instances: &'a BTreeMap<InstanceId, Instance>,
+    id: &InstanceId,
+    appointed: Option<Timestamp>,
+) -> Option<Heir<'a>> {
+    let (id, member) = group.members.get_key_value(id)?;
+    Some(Heir {
+        id,
+        member,
+        instance: instances.get(id),
+        appointed,
+    })
 }
 
 /// Time arithmetic that cannot overflow into a panic.

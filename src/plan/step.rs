@@ -14,7 +14,7 @@ use crate::ids::{
     AllocationId, Epoch, Incident, InstanceId, SnapshotId, VolumeId, VolumeName, Zone,
 };
 use crate::spec::{AddressSpec, Filesystem};
-use crate::world::{Consistency, Shape, Transition};
+use crate::world::{Consistency, Shape, Term, Transition};
 
 /// What to do now, what is waited for, or that all is well.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -78,6 +78,19 @@ pub enum Step {
     /// Tell Auto Scaling that the member is sick.
     ReportUnhealthy {
         instance: InstanceId,
+        /// Every move that alarms caused and that still counts, with this one.
+        moves: Vec<Timestamp>,
+    },
+    /// Make the other member of a pair its holder, written on both members
+    /// before anything is moved.
+    Appoint {
+        heir: InstanceId,
+        since: Timestamp,
+        /// The appointment it replaces: any other means that somebody was faster.
+        over: Option<Term>,
+        cause: Cause,
+        /// As for `ReportUnhealthy`.
+        moves: Vec<Timestamp>,
     },
 
     // -- volumes and snapshots
@@ -176,6 +189,20 @@ pub struct Activation {
     pub mark_group: bool,
 }
 
+/// Why a pair gets another holder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// This alarm rang long enough.
+    Alarm(String),
+    /// The holder is terminated.
+    Gone,
+    /// The holder was told that it goes.
+    Leaving,
+    /// A person asked for it.
+    Asked,
+}
+
 /// Why something may be deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -253,6 +280,11 @@ pub enum Reason {
     Confirming {
         alarm: String,
     },
+    /// An alarm rings, and alarms have moved the group often enough for now.
+    Flapping {
+        alarm: String,
+        moves: usize,
+    },
     /// Something could not be read.
     Unknown {
         what: &'static str,
@@ -270,6 +302,8 @@ impl Step {
                 holder, volumes, ..
             } => format!("activate {holder} {volumes:?}"),
             Self::SnapshotLive { instance, .. } => format!("snapshot live {instance}"),
+            Self::Appoint { heir, .. } => format!("appoint {heir}"),
+            Self::ReportUnhealthy { instance, .. } => format!("report {instance}"),
             other => format!("{other:?}"),
         }
     }
@@ -297,8 +331,19 @@ pub enum Hold {
         desired: u32,
         candidates: usize,
     },
-    /// A pair may be configured and looked at, but is not moved by this version.
-    PairNotServed,
+    /// The holder of a pair was stopped, and nobody asked for another.
+    HolderStopped {
+        instance: InstanceId,
+    },
+    /// A person asked for the holder that there is.
+    HoldsAlready {
+        instance: InstanceId,
+    },
+    /// The holder of a pair is gone, or sick, and the other member cannot take over.
+    NoStandby {
+        instance: InstanceId,
+        why: String,
+    },
     /// The newest data is out of reach and the newest set is too old.
     DataLoss {
         volume: VolumeName,

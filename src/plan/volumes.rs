@@ -161,7 +161,8 @@ fn missing<'a>(scene: &Scene<'a>, heir: Heir<'a>, spec: &VolumeSpec, plan: &mut 
         return Next::Wait;
     };
     let patience = LAG.min(scene.spec.policy.capture_timeout);
-    let due = instance.launched.saturating_add_or_max(patience);
+    let called = heir.appointed.unwrap_or(instance.launched);
+    let due = called.saturating_add_or_max(patience);
     if scene.now >= due {
         return Next::OutOfReach;
     }
@@ -172,7 +173,7 @@ fn missing<'a>(scene: &Scene<'a>, heir: Heir<'a>, spec: &VolumeSpec, plan: &mut 
                 spec.name.as_str()
             ),
         },
-        Some(instance.launched),
+        Some(called),
         Some(due),
     );
     Next::Wait

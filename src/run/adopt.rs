@@ -1,11 +1,11 @@
 //! `rehome adopt`: what the present holder already has becomes the group's own.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 
 use serde::Serialize;
 
 use super::operate::{self, View};
-use super::{Failure, configuration, groups, print, print_json};
+use super::{Failure, ask, configuration, groups, print, print_json};
 use crate::aws::{Adoption, Aws};
 use crate::cli::Adopt;
 use crate::ids::{InstanceId, VolumeId, VolumeName};
@@ -164,14 +164,7 @@ fn agreed(view: &View, holder: &InstanceId, adoption: &Adoption) -> Result<bool,
         question.push_str(&format!("  {address}\n"));
     }
     question.push_str("Only tags are written. Adopt? [y/N] ");
-    let unheard = |error: io::Error| Failure::Failed(format!("cannot ask: {error}"));
-    let mut out = io::stderr().lock();
-    out.write_all(question.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(unheard)?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).map_err(unheard)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    ask(&question)
 }
 
 #[cfg(test)]

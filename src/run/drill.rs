@@ -117,15 +117,20 @@ fn scenarios(options: &Options) -> Result<Vec<Scenario>, DrillError> {
         let group = config.groups.into_iter().next();
         let group =
             group.ok_or_else(|| DrillError::Usage("the configuration has no group".to_owned()))?;
-        if group.kind != Kind::Asg {
-            return Err(DrillError::Usage(format!(
-                "{} is a pair, and pairs are not moved by this version; \
-                 a drill rehearses an Auto Scaling group of one",
-                group.name
-            )));
-        }
+        let is_pair = matches!(group.kind, Kind::Pair { .. });
         if wanted == "all" {
-            scenarios.retain(|scenario| !scenario.own_group);
+            scenarios.retain(|scenario| !scenario.own_group && scenario.pair.is_some() == is_pair);
+        }
+        if let Some(other) = scenarios.iter().find(|s| s.pair.is_some() != is_pair) {
+            let (about, kind) = if is_pair {
+                ("an Auto Scaling group", "a pair")
+            } else {
+                ("a pair", "an Auto Scaling group")
+            };
+            return Err(DrillError::Usage(format!(
+                "{} is about {about}, and {} is {kind}; --scenario all takes those that fit",
+                other.name, group.name
+            )));
         }
         scenarios = scenarios
             .into_iter()

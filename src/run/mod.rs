@@ -16,10 +16,11 @@ mod operate;
 pub mod region;
 mod seat;
 mod survey;
+mod switchover;
 mod table;
 mod tell;
 
-use std::io::{self, Write as _};
+use std::io::{self, BufRead as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -104,6 +105,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Status(options) => on_runtime(operate::status(&options)),
         Command::Plan(options) => on_runtime(operate::plan(&options)),
         Command::Adopt(options) => on_runtime(adopt::run(&options)),
+        Command::Switchover(options) => on_runtime(switchover::run(&options)),
         #[cfg(feature = "drill")]
         Command::Drill(options) => rehearse(options),
         #[cfg(feature = "drill")]
@@ -197,6 +199,18 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
     let start = std::time::Instant::now();
     let done = work();
     (done, start.elapsed().as_secs_f64())
+}
+
+/// A question to the person at the terminal; only yes is yes.
+fn ask(question: &str) -> Result<bool, Failure> {
+    let unheard = |error: io::Error| Failure::Failed(format!("cannot ask: {error}"));
+    let mut out = io::stderr().lock();
+    out.write_all(question.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(unheard)?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).map_err(unheard)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// Prints; whoever stops reading has read enough.

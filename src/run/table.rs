@@ -210,7 +210,7 @@ fn workload(text: &mut String, world: &World) {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use jiff::Timestamp;
 
@@ -286,6 +286,7 @@ mod tests {
         let alarm = Alarm {
             ringing: false,
             since: Timestamp::UNIX_EPOCH,
+            about: BTreeSet::new(),
         };
         view.world.alarms = Seen::Known(BTreeMap::from([("status".to_owned(), alarm)]));
         assert_eq!(

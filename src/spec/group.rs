@@ -224,7 +224,7 @@ fn policy(table: &Table<'_>) -> Result<Policy, ConfigError> {
         ("cooldown", "10m", &mut policy.cooldown),
     ];
     let mut known: Vec<&str> = durations.iter().map(|(key, ..)| *key).collect();
-    known.push("keep_snapshots");
+    known.extend(["keep_snapshots", "moves_per_hour"]);
     let table = item.table(&known)?;
     for (key, example, place) in durations {
         if let Some(item) = table.get(key) {
@@ -234,6 +234,10 @@ fn policy(table: &Table<'_>) -> Result<Policy, ConfigError> {
     if let Some(item) = table.get("keep_snapshots") {
         // EBS keeps far more; a typing slip is likelier than such a wish.
         policy.keep_snapshots = item.number(1..10_001)? as usize;
+    }
+    if let Some(item) = table.get("moves_per_hour") {
+        // They are remembered in one tag, which has room for a few more.
+        policy.moves_per_hour = item.number(1..13)? as usize;
     }
     Ok(policy)
 }

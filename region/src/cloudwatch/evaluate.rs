@@ -15,7 +15,7 @@ use super::state::{Alarm, State, metric_key};
 use crate::engine::Due;
 use crate::latency::Delay;
 use crate::model::{InstanceState, Power};
-use crate::{Region, after, between, events};
+use crate::{Region, What, after, between, events};
 
 /// Composite alarms may watch each other; a change goes through this many of them.
 const COMPOSITE_ROUNDS_MAX: usize = 8;
@@ -209,6 +209,12 @@ pub(crate) fn change(
     alarm.state = state;
     alarm.transitioned = now;
     let (arn, detail) = (alarm.arn.clone(), detail(&before, alarm));
+    let what = What::AlarmState {
+        alarm: name.to_owned(),
+        from: before.state.as_str().to_owned(),
+        to: state.as_str().to_owned(),
+    };
+    region.log(now, "aws", what);
     events::emit(
         region,
         "CloudWatch Alarm State Change",

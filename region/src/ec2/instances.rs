@@ -375,6 +375,13 @@ pub(crate) fn stops(region: &mut Region, id: &str, order: u64, now: Timestamp) {
     set_state(region, id, InstanceState::Stopped, now);
 }
 
+/// An instance that was stopped long before the story begins.
+pub(crate) fn rests(region: &mut Region, id: &str, now: Timestamp) {
+    order(region, id);
+    guest::power_off(region, id, Power::Off, now);
+    set_state(region, id, InstanceState::Stopped, now);
+}
+
 /// Starts a stopped instance. The zone must not be dark.
 pub(crate) fn start(region: &mut Region, id: &str, now: Timestamp) {
     if instance_state(region, id) != Some(InstanceState::Stopped) {

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::super::call::Ask;
 use super::super::{Aws, AwsError, Meaning, convert, tagging};
 use super::Outcome;
-use crate::ids::{Epoch, InstanceId, VolumeId, VolumeName};
+use crate::ids::{Epoch, GroupName, InstanceId, VolumeId, VolumeName};
 use crate::plan::step::Activation;
 use crate::spec::{GroupSpec, Kind};
 use crate::tags;
@@ -128,14 +128,27 @@ impl Aws {
         doing: &str,
         marked: &[&Activation],
     ) -> Result<(), AwsError> {
-        let tags: Vec<_> = marked
+        let tags = marked
             .iter()
-            .map(|of| {
+            .map(|of| (marker(&of.name), of.epoch.to_string()))
+            .collect();
+        self.tag_group(&spec.name, doing, tags).await
+    }
+
+    pub(super) async fn tag_group(
+        &self,
+        group: &GroupName,
+        doing: &str,
+        tags: Vec<(String, String)>,
+    ) -> Result<(), AwsError> {
+        let tags: Vec<_> = tags
+            .into_iter()
+            .map(|(key, value)| {
                 scaling::Tag::builder()
-                    .resource_id(spec.name.as_str())
+                    .resource_id(group.as_str())
                     .resource_type("auto-scaling-group")
-                    .key(marker(&of.name))
-                    .value(of.epoch.to_string())
+                    .key(key)
+                    .value(value)
                     .propagate_at_launch(false)
                     .build()
             })

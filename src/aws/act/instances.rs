@@ -1,9 +1,12 @@
 //! How is an instance stopped, started, or declared sick?
 
+use jiff::Timestamp;
+
 use super::super::call::Ask;
-use super::super::{Aws, AwsError, Meaning};
+use super::super::{Aws, AwsError, Meaning, tagging};
 use super::Outcome;
-use crate::ids::InstanceId;
+use crate::ids::{GroupName, InstanceId};
+use crate::tags;
 use crate::world::InstanceState;
 
 impl Aws {
@@ -57,7 +60,18 @@ impl Aws {
 
     /// Auto Scaling replaces it at once, grace period or not: it was watched
     /// long enough before this was planned.
-    pub(super) async fn report_unhealthy(&self, id: &InstanceId) -> Result<Outcome, AwsError> {
+    ///
+    /// That an alarm caused it is noted first: should the note alone come
+    /// through, one move less is allowed for an hour.
+    pub(super) async fn report_unhealthy(
+        &self,
+        group: &GroupName,
+        id: &InstanceId,
+        moves: &[Timestamp],
+    ) -> Result<Outcome, AwsError> {
+        let note = vec![(tags::MOVES.to_owned(), tagging::write_moves(moves))];
+        let doing = format!("note that an alarm moves {group}");
+        self.tag_group(group, &doing, note).await?;
         let ask = Ask::new(
             "autoscaling:SetInstanceHealth",
             format!("report {id} as unhealthy"),

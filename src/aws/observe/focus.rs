@@ -90,6 +90,7 @@ impl Focus {
             }
             Step::Fence { .. } | Step::StartInstance { .. } => Self::INSTANCES,
             Step::ReportUnhealthy { .. } | Step::Complete { .. } => Self::GROUP,
+            Step::Appoint { .. } => Self::ALL,
             Step::Detach { .. }
             | Step::CreateVolume { .. }
             | Step::Attach { .. }

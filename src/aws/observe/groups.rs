@@ -10,7 +10,8 @@ use super::instances::Looked;
 use super::{understood, unknown};
 use crate::ids::{Epoch, GroupName, InstanceId, VolumeName, Zone};
 use crate::spec::{GroupSpec, Kind};
-use crate::world::{Group, Hook, Lifecycle, Member, Seen};
+use crate::tags;
+use crate::world::{Group, Hook, Lifecycle, Member, Seen, Term};
 
 /// As many names as one call takes.
 pub(super) const NAMES_PER_CALL: usize = 100;
@@ -113,6 +114,21 @@ impl Aws {
     }
 }
 
+impl Aws {
+    /// The newest appointment on those members that can be read.
+    pub(in crate::aws) async fn pair_appointment(
+        &self,
+        members: &[InstanceId],
+    ) -> Result<Option<Term>, AwsError> {
+        let looked = self
+            .look_at_instances(&members.iter().cloned().collect())
+            .await;
+        newest_appointment(members, &looked).map_err(|problem| {
+            AwsError::odd("read who holds the pair", "ec2:DescribeInstances", problem)
+        })
+    }
+}
+
 pub(super) fn is_named(of: &AutoScalingGroup, name: &GroupName) -> bool {
     of.auto_scaling_group_name() == Some(name.as_str())
 }
@@ -148,7 +164,20 @@ pub(super) fn of_pair(
     if unread.len() == members.len() || (unmarked && !unread.is_empty()) {
         return Seen::Unknown(looked.why_unread());
     }
+    let appointed = match newest_appointment(members, looked) {
+        Ok(appointed) => appointed,
+        Err(problem) => return understood(Err(problem)),
+    };
     let last = last.and_then(Seen::known);
+    let moves = members
+        .iter()
+        .filter_map(|id| {
+            Some(tagging::moves(
+                looked.tags(id)?.get(tags::MOVES).map(String::as_str),
+            ))
+        })
+        .max_by_key(|moves| moves.last().copied())
+        .unwrap_or_default();
     let members = members
         .iter()
         .filter_map(|id| Some((id.clone(), pair_member(id, looked, last)?)))
@@ -158,7 +187,26 @@ pub(super) fn of_pair(
         members,
         markers,
         hooks: Vec::new(),
+        appointed,
+        moves,
     })
+}
+
+/// The newest one that stands on a member that can be read.
+fn newest_appointment(members: &[InstanceId], looked: &Looked) -> Result<Option<Term>, String> {
+    let mut newest: Option<Term> = None;
+    for member in members {
+        let Some(tags) = looked.tags(member) else {
+            continue;
+        };
+        let read = tagging::appointment(tags)
+            .map_err(|problem| format!("instance {member}: {problem}"))?;
+        let newer = |term: &Term| newest.as_ref().is_none_or(|last| last.since < term.since);
+        if let Some(term) = read.filter(newer) {
+            newest = Some(term);
+        }
+    }
+    Ok(newest)
 }
 
 fn highest_markers(

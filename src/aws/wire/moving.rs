@@ -1,9 +1,11 @@
 //! Do terms, addresses, instances and lifecycle actions come out right?
 
+use jiff::Timestamp;
+
 use super::*;
 use crate::ids::AllocationId;
-use crate::plan::step::{Action, Activation};
-use crate::world::{Standing, Transition};
+use crate::plan::step::{Action, Activation, Cause};
+use crate::world::{Standing, Term, Transition};
 
 fn activate(volume: &VolumeId, holder: &InstanceId, epoch: u64) -> Step {
     Step::Activate {
@@ -97,6 +99,46 @@ async fn a_pairs_marker_stands_on_both() {
     for id in [&one, &two] {
         assert_eq!(truth.instances[id.as_str()].tags["rehome:epoch:data"], "2");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_appointment_stands_on_both_and_a_stale_one_is_overtaken() {
+    let mut stand = Stand::prompt();
+    let (one, two) = (
+        stand.instance("us-east-1a").await,
+        stand.instance("us-east-1b").await,
+    );
+    stand.spec.kind = Kind::Pair {
+        members: vec![one.clone(), two.clone()],
+    };
+    let since: Timestamp = "2026-01-01T01:00:00Z".parse().unwrap();
+    let appoint = |over| Step::Appoint {
+        heir: two.clone(),
+        since,
+        over,
+        cause: Cause::Asked,
+        moves: vec![since],
+    };
+    assert_eq!(known(&stand.look().await.group).appointed, None);
+    stand.done(&appoint(None)).await;
+    let world = stand.look().await;
+    let term = Term {
+        holder: two.clone(),
+        since,
+    };
+    assert_eq!(known(&world.group).appointed, Some(term.clone()));
+    assert_eq!(known(&world.group).moves, [since]);
+    let truth = stand.shared.lock().truth();
+    for id in [&one, &two] {
+        assert_eq!(
+            truth.instances[id.as_str()].tags["rehome:holder"],
+            two.as_str()
+        );
+    }
+
+    // A runner that planned before it knew of that.
+    stand.overtaken(&appoint(None)).await;
+    stand.done(&appoint(Some(term))).await;
 }
 
 #[tokio::test(start_paused = true)]

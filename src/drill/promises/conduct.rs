@@ -373,8 +373,10 @@ pub(super) fn failed_look(evidence: &Evidence<'_>) -> Finding {
         }
         judged += 1;
         for need in *needs {
-            let asg_only = need.contains("AutoScaling") && evidence.spec.kind != Kind::Asg;
-            if !asg_only && last.get(&(entry.who.as_str(), *need)) != Some(&true) {
+            // A pair has no Auto Scaling group, and not every group has volumes.
+            let absent = need.contains("AutoScaling") && evidence.spec.kind != Kind::Asg
+                || need.contains("Volumes") && evidence.spec.volumes.is_empty();
+            if !absent && last.get(&(entry.who.as_str(), *need)) != Some(&true) {
                 return Err(format!(
                     "{} called {action} {target} when its last {need} had not succeeded",
                     entry.who

@@ -23,7 +23,7 @@ use jiff::SignedDuration;
 
 pub use self::parse::{ScenarioError, parse};
 use crate::ids::VolumeName;
-use crate::spec::GroupSpec;
+use crate::spec::{GroupSpec, Kind};
 
 /// The size of a volume whose configuration says none.
 const REHEARSAL_GIB: u32 = 10;
@@ -35,6 +35,11 @@ pub struct Scenario {
     pub title: String,
     pub spec: GroupSpec,
     pub zones: Vec<String>,
+    /// Where the members of a pair are.
+    pub pair: Option<Pair>,
+    /// Which member of a pair an alarm watches, by the alarm's name; the
+    /// others watch something that only the story changes.
+    pub watches: Vec<(String, usize)>,
     /// Is there a runner outside of the instances, too?
     pub controller: bool,
     /// Does Auto Scaling launch the replacement before it terminates the old one?
@@ -45,6 +50,14 @@ pub struct Scenario {
     pub heartbeat: SignedDuration,
     pub mishaps: Vec<Mishap>,
     pub story: Vec<Line>,
+}
+
+/// A primary and a standby, in this order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pair {
+    pub zones: [String; 2],
+    /// Does the standby run all the time?
+    pub hot: bool,
 }
 
 /// One statement, and where it stands.
@@ -83,6 +96,17 @@ pub enum Deed {
     },
     /// The holder meets its end in this way.
     End(End),
+    /// The member of a pair that does not hold is started, or stopped, by a person.
+    Standby {
+        start: bool,
+    },
+    /// An alarm comes into this state.
+    Alarm {
+        name: String,
+        state: &'static str,
+    },
+    /// A person asks for the other member, or a new one.
+    Switchover,
     /// A newer member is launched, then the holder is terminated.
     Rebalance,
     ZoneDown {
@@ -125,6 +149,8 @@ pub enum Expectation {
     Blank { count: usize },
     /// So many instances were stopped from outside.
     Fences { count: usize },
+    /// So many times an address was taken from one instance to another.
+    Moves { count: usize },
     /// So many data volumes were cleared away.
     DeletedVolumes { count: usize },
 }
@@ -174,6 +200,11 @@ built_in!(
     "vanished",
     "storm",
     "multi-outage",
+    "alarm",
+    "pair",
+    "pair-cross-zone",
+    "flapping-alarm",
+    "false-alarm",
 );
 
 /// A built-in scenario by its name.
@@ -183,6 +214,37 @@ pub fn built_in(name: &str) -> Option<Result<Scenario, ScenarioError>> {
 }
 
 impl Scenario {
+    /// What the statements say of each other.
+    fn is_sound(&self) -> Result<(), String> {
+        let is_pair = matches!(self.spec.kind, Kind::Pair { .. });
+        match &self.pair {
+            Some(pair) => {
+                if !is_pair {
+                    return Err("`pair` needs a config of kind = \"pair\"".to_owned());
+                }
+                if let Some(zone) = pair.zones.iter().find(|zone| !self.zones.contains(zone)) {
+                    let known = self.zones.join(", ");
+                    return Err(format!("no zone {zone} here, only {known}"));
+                }
+            }
+            None if is_pair => {
+                return Err("a pair needs `pair in ZONE and ZONE [hot]`".to_owned());
+            }
+            None => {}
+        }
+        let deeds = self.story.iter().filter_map(|line| match &line.deed {
+            Deed::Alarm { name, .. } => Some(name),
+            _ => None,
+        });
+        let named = self.watches.iter().map(|(name, _)| name).chain(deeds);
+        for name in named {
+            if !self.spec.alarms.contains(name) {
+                return Err(format!("the group has no alarm {name}"));
+            }
+        }
+        Ok(())
+    }
+
     /// The same story, told of somebody else's group.
     #[must_use]
     pub fn about(mut self, spec: GroupSpec) -> Self {
@@ -192,14 +254,32 @@ impl Scenario {
             // A group that was adopted says no size; here it begins anew.
             volume.first.size_gib.get_or_insert(REHEARSAL_GIB);
         }
+        self.watches.clear();
+        let alarm = self.spec.alarms.first().cloned();
         let volumes = self.spec.volumes.len();
         let first = self.spec.volumes.first().map(|volume| volume.name.clone());
         self.story.retain_mut(|line| match &mut line.deed {
+            Deed::Alarm { name, state } => match &alarm {
+                Some(alarm) => {
+                    name.clone_from(alarm);
+                    true
+                }
+                // Without an alarm it is a person who notices.
+                None if *state == "ALARM" => {
+                    line.deed = Deed::Switchover;
+                    true
+                }
+                None => false,
+            },
             Deed::Expect(Expectation::Blank { count }) if *count > 0 => {
                 *count = volumes;
                 true
             }
-            Deed::Expect(Expectation::Fences { .. } | Expectation::DeletedVolumes { .. }) => false,
+            Deed::Expect(
+                Expectation::Fences { .. }
+                | Expectation::Moves { .. }
+                | Expectation::DeletedVolumes { .. },
+            ) => false,
             Deed::LateSnapshot { volume } | Deed::Erase { volume } => {
                 first.clone().is_some_and(|first| {
                     *volume = first;
@@ -224,6 +304,10 @@ impl Deed {
 
     /// Does something go wrong here? The timeline counts from the first of these.
     pub fn is_incident(&self) -> bool {
-        matches!(self, Self::End(_) | Self::Rebalance | Self::ZoneDown { .. })
+        match self {
+            Self::End(_) | Self::Rebalance | Self::ZoneDown { .. } | Self::Switchover => true,
+            Self::Alarm { state, .. } => *state == "ALARM",
+            _ => false,
+        }
     }
 }

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use thiserror::Error;
 
-use super::{Deed, End, Expectation, Line, Mishap, MishapKind, Scenario};
+use super::{Deed, End, Expectation, Line, Mishap, MishapKind, Pair, Scenario};
 use crate::ids::VolumeName;
 use crate::spec::{self, GroupSpec};
 
@@ -83,6 +83,8 @@ struct Draft {
     title: Option<String>,
     config: Option<(usize, String)>,
     zones: Vec<String>,
+    pair: Option<Pair>,
+    watches: Vec<(String, usize)>,
     controller: bool,
     overlap: bool,
     own_group: bool,
@@ -100,6 +102,8 @@ impl Draft {
         match verb {
             "title" => self.title = Some(rest.to_owned()),
             "zones" => self.zones = rest.split_whitespace().map(str::to_owned).collect(),
+            "pair" => self.pair = Some(pair(rest)?),
+            "alarm" => self.watches.push(watch(rest)?),
             "controller" => self.controller = true,
             "overlap" => self.overlap = true,
             "own" if rest == "group" => self.own_group = true,
@@ -131,6 +135,8 @@ impl Draft {
             title,
             spec,
             zones,
+            pair: self.pair,
+            watches: self.watches,
             controller: self.controller,
             overlap: self.overlap,
             own_group: self.own_group,
@@ -138,6 +144,7 @@ impl Draft {
             mishaps: self.mishaps,
             story: self.story,
         };
+        scenario.is_sound().map_err(|message| (line, message))?;
         for line in &scenario.story {
             let Some(zone) = line.deed.zone() else {
                 continue;
@@ -190,6 +197,12 @@ fn deed(verb: &str, rest: &str) -> Result<Deed, String> {
         ("kill", ["holder"]) => Deed::End(End::Kill),
         ("crash", ["holder"]) => Deed::End(End::Crash),
         ("spot", ["holder"]) => Deed::End(End::Spot),
+        ("start", ["standby"]) => Deed::Standby { start: true },
+        ("stop", ["standby"]) => Deed::Standby { start: false },
+        ("ring", [name]) => alarm(name, "ALARM"),
+        ("quiet", [name]) => alarm(name, "OK"),
+        ("starve", [name]) => alarm(name, "INSUFFICIENT_DATA"),
+        ("switchover", []) => Deed::Switchover,
         ("rebalance", []) => Deed::Rebalance,
         ("darken", [zone]) => Deed::ZoneDown {
             zone: (*zone).to_owned(),
@@ -213,10 +226,38 @@ fn deed(verb: &str, rest: &str) -> Result<Deed, String> {
     Ok(deed)
 }
 
-const STATEMENTS: &str = "title TEXT, zones ZONE…, config … end, controller, overlap, own group, \
+fn alarm(name: &str, state: &'static str) -> Deed {
+    Deed::Alarm {
+        name: name.to_owned(),
+        state,
+    }
+}
+
+fn pair(rest: &str) -> Result<Pair, String> {
+    let words: Vec<&str> = rest.split_whitespace().collect();
+    let (primary, standby, hot) = match words.as_slice() {
+        ["in", primary, "and", standby] => (primary, standby, false),
+        ["in", primary, "and", standby, "hot"] => (primary, standby, true),
+        _ => return Err("a pair is `pair in ZONE and ZONE [hot]`".to_owned()),
+    };
+    let zones = [(*primary).to_owned(), (*standby).to_owned()];
+    Ok(Pair { zones, hot })
+}
+
+fn watch(rest: &str) -> Result<(String, usize), String> {
+    match rest.split_whitespace().collect::<Vec<_>>().as_slice() {
+        [name, "watches", "primary"] => Ok(((*name).to_owned(), 0)),
+        [name, "watches", "standby"] => Ok(((*name).to_owned(), 1)),
+        _ => Err("an alarm is `alarm NAME watches primary|standby`".to_owned()),
+    }
+}
+
+const STATEMENTS: &str = "title TEXT, zones ZONE…, config … end, \
+    pair in ZONE and ZONE [hot], alarm NAME watches primary|standby, controller, overlap, own group, \
     heartbeat TIME, mishap ACTION KIND PERCENT%, launch [in ZONE], \
     live without rehome [in ZONE], adopt, settle within TIME, hold for TIME, pass TIME, \
-    next zone ZONE, fail|kill|crash|spot holder, rebalance, darken ZONE, light ZONE, \
+    next zone ZONE, fail|kill|crash|spot holder, ring|quiet|starve ALARM, switchover, \
+    start|stop standby, rebalance, darken ZONE, light ZONE, \
     snapshot of old VOLUME, erase VOLUME, expect …";
 
 fn expectation(words: &[&str]) -> Result<Expectation, String> {
@@ -225,8 +266,9 @@ fn expectation(words: &[&str]) -> Result<Expectation, String> {
         ["holder", "in", zone] => Ok(Expectation::HolderIn { zone: (*zone).to_owned() }),
         ["blank", count] => Ok(Expectation::Blank { count: number(count)? }),
         ["fences", count] => Ok(Expectation::Fences { count: number(count)? }),
+        ["moves", count] => Ok(Expectation::Moves { count: number(count)? }),
         ["deleted", "volumes", count] => Ok(Expectation::DeletedVolumes { count: number(count)? }),
-        _ => Err("one can expect `loss TIME`, `holder in ZONE`, `blank COUNT`, `fences COUNT` or `deleted volumes COUNT`".to_owned()),
+        _ => Err("one can expect `loss TIME`, `holder in ZONE`, `blank COUNT`, `fences COUNT`, `moves COUNT` or `deleted volumes COUNT`".to_owned()),
     }
 }
 

@@ -33,7 +33,8 @@ fn instance_state() -> impl Strategy<Value = InstanceState> {
 }
 
 prop_compose! {
-    /// Up to three members, two volumes and three snapshots, in any state.
+    /// Up to three members (or a pair), two volumes and three snapshots, in any
+    /// state.
     fn story()(
         members in prop::collection::vec((lifecycle(), instance_state(), 0..2_u8, any::<bool>()), 0..4),
         volumes in prop::collection::vec((0..2_u8, 0..4_u64, 0..3_u8, prop::option::of(0..3_u8)), 0..3),
@@ -43,6 +44,7 @@ prop_compose! {
         mounted in any::<bool>(),
         agent in any::<bool>(),
         address in prop::option::of(0..3_u8),
+        pair in prop::option::weighted(0.4, prop::option::of((0..2_u8, -4000..4000_i64))),
         now in 0..4000_i64,
     ) -> Story {
         let zone = |z: u8| if z == 0 { "a" } else { "b" };
@@ -54,6 +56,9 @@ prop_compose! {
             if *described {
                 story = story.instance(&id, *state, at(i64::try_from(n).unwrap() * 7 - 7));
             }
+        }
+        if let (Some(appointed), 2..) = (pair, members.len()) {
+            story = story.pair(appointed.map(|(n, since)| (format!("i-{n}"), at(since))));
         }
         for (n, (z, epoch, standing, on)) in volumes.iter().enumerate() {
             let standing = match standing {
@@ -117,6 +122,24 @@ proptest! {
                 for a in story.volumes()[&volume].attachments.clone() {
                     prop_assert!(story.instances()[&a.instance].state.is_down());
                 }
+            }
+        }
+    }
+
+    /// Nobody stops the holder, and only an appointed one is started.
+    #[test]
+    fn the_holder_is_not_fenced(mut story in story()) {
+        let plan = story.plan();
+        let appointed = story.group().appointed.clone().map(|term| term.holder);
+        for step in &plan.steps {
+            match step {
+                Step::Fence { instance, .. } => prop_assert_ne!(Some(instance), plan.holder.as_ref()),
+                Step::StartInstance { instance } => {
+                    prop_assert_eq!(Some(instance), plan.holder.as_ref());
+                    prop_assert_eq!(Some(instance), appointed.as_ref());
+                }
+                Step::Appoint { heir, .. } => prop_assert_ne!(Some(heir), plan.holder.as_ref()),
+                _ => {}
             }
         }
     }

@@ -1,6 +1,8 @@
 //! The situations of the design, each as a row: who looks at what, and what
 //! the plan says in words.
 
+use std::collections::BTreeSet;
+
 use super::worlds::{Story, at, long_ago, term};
 use crate::plan::{Hold, Reason, Step};
 use crate::world::*;
@@ -546,6 +548,7 @@ fn an_alarm_counts_when_it_goes_on_ringing_and_began_after_the_member_came() {
         let alarm = Alarm {
             ringing: true,
             since,
+            about: BTreeSet::new(),
         };
         story.world.alarms = Seen::Known([("status".to_owned(), alarm)].into());
         words(&story)

@@ -181,6 +181,25 @@ impl Story {
         self
     }
 
+    /// The first two members as a pair, and whom it names as its holder.
+    pub(super) fn pair(mut self, appointed: Option<(String, Timestamp)>) -> Self {
+        let members = ["i-0", "i-1"].map(InstanceId::from);
+        let group = self.group();
+        group.hooks.clear();
+        group.members.retain(|id, _| members.contains(id));
+        for member in group.members.values_mut() {
+            member.lifecycle = Lifecycle::InService;
+        }
+        group.appointed = appointed.map(|(holder, since)| Term {
+            holder: holder.as_str().into(),
+            since,
+        });
+        self.spec.kind = Kind::Pair {
+            members: members.into(),
+        };
+        self
+    }
+
     pub(super) fn marker(mut self, epoch: u64) -> Self {
         self.group()
             .markers

@@ -1,0 +1,251 @@
+//! A primary and a standby: who holds, when the other one takes over, and how
+//! it is called in.
+//!
+//! Nobody but rehome decides here, so the decision itself is remembered: an
+//! appointment on both members, written before anything moves. Whatever happens
+//! to its writer, every other runner goes on with it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::addresses;
+use super::lineage::Lineage;
+use super::scene::Scene;
+use super::step::{Cause, Hold, Plan, Reason, Step};
+use super::volumes::Placed;
+use crate::ids::{InstanceId, VolumeName};
+use crate::spec::{GroupSpec, Kind};
+use crate::world::{AddressFound, Group, Instance, InstanceState, Seen, Standing, Term, World};
+
+/// The holder of a pair, and when it was appointed, if it was.
+pub(super) struct Chosen {
+    pub(super) holder: InstanceId,
+    pub(super) appointed: Option<Timestamp>,
+}
+
+/// The last one that was appointed, or that began a term. Before either: the
+/// one that already has something, else the preferred one.
+///
+/// A term can be newer than every appointment that can be read: the member it
+/// was written on last may be in a zone that is dark.
+pub(super) fn holder(
+    members: &[InstanceId],
+    group: &Group,
+    lineages: &BTreeMap<&VolumeName, Lineage<'_>>,
+    addresses: &Seen<Vec<AddressFound>>,
+) -> Option<Chosen> {
+    let current = || lineages.values().filter_map(|l| l.current);
+    let terms = current().filter_map(|volume| match &volume.standing {
+        Standing::Active(term) => term.as_ref(),
+        Standing::New | Standing::Superseded => None,
+    });
+    let noted = terms
+        .chain(&group.appointed)
+        .filter(|term| members.contains(&term.holder))
+        .max_by_key(|term| term.since)
+        .map(|term| &term.holder);
+    let attached = || {
+        let on = current().flat_map(|volume| &volume.attachments);
+        on.map(|a| &a.instance).find(|id| members.contains(id))
+    };
+    let addressed = || {
+        let found = addresses.known().into_iter().flatten();
+        let on = found.filter_map(|found| match found {
+            AddressFound::One(address) => address.instance.as_ref(),
+            AddressFound::Missing | AddressFound::Ambiguous(_) => None,
+        });
+        on.into_iter().find(|id| members.contains(id))
+    };
+    let exists = |id: &&InstanceId| group.members.contains_key(*id);
+    let holder = noted
+        .or_else(attached)
+        .or_else(addressed)
+        .or_else(|| members.iter().find(exists))?;
+    let own = |term: &&Term| term.holder == *holder;
+    Some(Chosen {
+        holder: holder.clone(),
+        appointed: group.appointed.as_ref().filter(own).map(|term| term.since),
+    })
+}
+
+/// All that a pair needs besides what every group needs.
+pub(super) fn tend(scene: &Scene<'_>, world: &World, placed: &Placed<'_>, plan: &mut Plan) {
+    let (Kind::Pair { .. }, Some(holder)) = (&scene.spec.kind, scene.holder) else {
+        return;
+    };
+    let state = holder.instance.map(|i| i.state);
+    let told_to_go = scene
+        .here
+        .is_some_and(|here| here.instance == *holder.id && here.leaving.is_some());
+    match state {
+        Some(InstanceState::ShuttingDown | InstanceState::Terminated) => {
+            appoint_other(scene, Cause::Gone, None, plan);
+            return;
+        }
+        _ if told_to_go => {
+            appoint_other(scene, Cause::Leaving, None, plan);
+            return;
+        }
+        Some(InstanceState::Stopping | InstanceState::Stopped) => {
+            call_in(scene, world, placed, holder.id, state, plan);
+        }
+        Some(InstanceState::Pending) => plan.wait(Reason::HolderBoots {
+            instance: holder.id.clone(),
+        }),
+        Some(InstanceState::Running) => {}
+        None => plan.wait(Reason::Unknown {
+            what: "holder",
+            why: format!("EC2 does not describe {} now", holder.id),
+        }),
+    }
+    relieve(scene, holder.id, plan);
+}
+
+/// A stopped heir is started once, to take over. One that has taken over and
+/// was stopped since is left alone: a person may be at work on it.
+fn call_in(
+    scene: &Scene<'_>,
+    world: &World,
+    placed: &Placed<'_>,
+    heir: &InstanceId,
+    state: Option<InstanceState>,
+    plan: &mut Plan,
+) {
+    let has_come = if scene.spec.volumes.is_empty() {
+        addresses::in_place(scene, world)
+    } else {
+        placed.complete
+    };
+    let appointed = scene.holder.is_some_and(|h| h.appointed.is_some());
+    if has_come || !appointed {
+        plan.hold(Hold::HolderStopped {
+            instance: heir.clone(),
+        });
+    } else if state == Some(InstanceState::Stopped) {
+        plan.step(Step::StartInstance {
+            instance: heir.clone(),
+        });
+    } else {
+        plan.wait(Reason::Fencing {
+            instance: heir.clone(),
+        });
+    }
+}
+
+/// Volumes make sure themselves that their predecessor is quiet. Where only
+/// addresses move, the predecessor of an appointed holder is stopped all the
+/// same: it is sick, and nobody should meet it again. Once it was started anew,
+/// it is the standby.
+fn relieve(scene: &Scene<'_>, holder: &InstanceId, plan: &mut Plan) {
+    let Some(appointed) = scene.holder.and_then(|h| h.appointed) else {
+        return;
+    };
+    let Some((id, other)) = other_member(scene.spec, holder)
+        .and_then(|id| scene.instances.get_key_value(id))
+        .filter(|(_, other)| scene.spec.volumes.is_empty() && other.launched <= appointed)
+    else {
+        return;
+    };
+    let given_up = scene.give_up_due();
+    // A zone that is dark does not stop it: after a while it is let be.
+    if other.state.is_down()
+        || other.state == InstanceState::ShuttingDown
+        || given_up.is_some_and(|due| scene.now >= due)
+    {
+        return;
+    }
+    if other.state == InstanceState::Running && !scene.sits_at(id) {
+        plan.step(Step::Fence {
+            instance: id.clone(),
+            force: false,
+        });
+    }
+    plan.wait_until(
+        Reason::Fencing {
+            instance: id.clone(),
+        },
+        Some(appointed),
+        given_up,
+    );
+}
+
+/// What a person asks for: the other member, or that Auto Scaling replaces the
+/// one there is.
+pub(super) fn asked(scene: &Scene<'_>, to: Option<&InstanceId>, plan: &mut Plan) {
+    let Some(holder) = scene.holder else {
+        return;
+    };
+    if to == Some(holder.id) {
+        plan.hold(Hold::HoldsAlready {
+            instance: holder.id.clone(),
+        });
+        return;
+    }
+    match scene.spec.kind {
+        Kind::Pair { .. } => {
+            let heir = other_member(scene.spec, holder.id);
+            match to {
+                Some(to) if heir != Some(to) => plan.hold(Hold::NoStandby {
+                    instance: to.clone(),
+                    why: "it is no member of the pair".to_owned(),
+                }),
+                _ => appoint_other(scene, Cause::Asked, None, plan),
+            }
+        }
+        Kind::Asg => match to {
+            // Which instance comes next is Auto Scaling's to say.
+            Some(to) => plan.hold(Hold::NoStandby {
+                instance: to.clone(),
+                why: "Auto Scaling chooses the next member itself".to_owned(),
+            }),
+            None => plan.step(Step::ReportUnhealthy {
+                instance: holder.id.clone(),
+                moves: scene.group.moves.clone(),
+            }),
+        },
+    }
+}
+
+/// The appointment of the other member, if it can take over.
+pub(super) fn appoint_other(
+    scene: &Scene<'_>,
+    cause: Cause,
+    moves: Option<Vec<Timestamp>>,
+    plan: &mut Plan,
+) {
+    let Some(heir) = scene
+        .holder
+        .and_then(|holder| other_member(scene.spec, holder.id))
+    else {
+        return;
+    };
+    match may_take_over(scene.instances.get(heir)) {
+        Ok(()) => plan.step(Step::Appoint {
+            heir: heir.clone(),
+            since: scene.now,
+            over: scene.group.appointed.clone(),
+            cause,
+            moves: moves.unwrap_or_else(|| scene.group.moves.clone()),
+        }),
+        Err(why) => plan.hold(Hold::NoStandby {
+            instance: heir.clone(),
+            why: why.to_owned(),
+        }),
+    }
+}
+
+fn may_take_over(instance: Option<&Instance>) -> Result<(), &'static str> {
+    match instance.map(|i| i.state) {
+        None => Err("EC2 does not describe it now"),
+        Some(InstanceState::ShuttingDown | InstanceState::Terminated) => Err("it is terminated"),
+        Some(_) => Ok(()),
+    }
+}
+
+fn other_member<'a>(spec: &'a GroupSpec, than: &InstanceId) -> Option<&'a InstanceId> {
+    match &spec.kind {
+        Kind::Pair { members } => members.iter().find(|id| *id != than),
+        Kind::Asg => None,
+    }
+}
