@@ -30,12 +30,14 @@ impl Aws {
             focus,
             last,
         };
+        // Each on the heap: what the SDK keeps of a call is large, and a stack
+        // that holds five of them at once is not there on every thread.
         let (group, volumes, snapshots, addresses, alarms) = tokio::join!(
-            look.group(),
-            look.volumes(),
-            look.snapshots(),
-            look.addresses(),
-            look.alarms(),
+            Box::pin(look.group()),
+            Box::pin(look.volumes()),
+            Box::pin(look.snapshots()),
+            Box::pin(look.addresses()),
+            Box::pin(look.alarms()),
         );
         // Whoever holds a belonging is known only now.
         let last_group = last.map(|last| &last.group);
@@ -45,7 +47,7 @@ impl Aws {
             &volumes,
             &addresses,
         );
-        let looked = look.instances(named).await;
+        let looked = Box::pin(look.instances(named)).await;
         let group = match group {
             Some(group) => group,
             None => groups::of_pair(spec, &looked, last_group),

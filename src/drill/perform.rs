@@ -57,7 +57,7 @@ pub async fn perform(scenario: &Scenario, seed: u64) -> Rehearsal {
         expectations: Vec::new(),
     };
     for line in &scenario.story {
-        teller.tell(line).await;
+        Box::pin(teller.tell(line)).await;
         if !teller.unsettled.is_empty() {
             break;
         }

@@ -24,11 +24,11 @@ impl Aws {
     pub async fn observe_all(&self, specs: &[GroupSpec]) -> BTreeMap<GroupName, World> {
         let alarms = alarms_in(specs);
         let (groups, volumes, snapshots, addresses, alarms) = tokio::join!(
-            self.many_groups(specs),
-            self.many_volumes(specs),
-            self.many_snapshots(specs),
-            self.many_addresses(specs),
-            self.see_alarms(&alarms),
+            Box::pin(self.many_groups(specs)),
+            Box::pin(self.many_volumes(specs)),
+            Box::pin(self.many_snapshots(specs)),
+            Box::pin(self.many_addresses(specs)),
+            Box::pin(self.see_alarms(&alarms)),
         );
         let mut worlds: BTreeMap<GroupName, World> = BTreeMap::new();
         for spec in specs {

@@ -203,6 +203,7 @@ built_in!(
     "alarm",
     "pair",
     "pair-cross-zone",
+    "pair-outage",
     "flapping-alarm",
     "false-alarm",
 );
