@@ -199,19 +199,9 @@ impl Display for Hold {
                 desired,
                 candidates,
             } => too_many_members(f, *desired, *candidates),
-            Self::HolderStopped { instance } => write!(
-                f,
-                "{instance} holds everything and is stopped: start it, or run `rehome switchover`"
-            ),
-            Self::HoldsAlready { instance } => write!(
-                f,
-                "{instance} is the holder already: name the other member, or none"
-            ),
-            Self::NoStandby { instance, why } => write!(
-                f,
-                "{instance} cannot take over ({why}): bring it back, or name another member in the \
-                 configuration"
-            ),
+            Self::HolderStopped { .. } | Self::HoldsAlready { .. } | Self::NoStandby { .. } => {
+                of_pair(f, self)
+            }
             Self::DataLoss {
                 volume,
                 newest_set,
@@ -271,6 +261,25 @@ impl Display for Hold {
                  until capture_timeout for the newest complete set"
             ),
         }
+    }
+}
+
+fn of_pair(f: &mut Formatter<'_>, hold: &Hold) -> fmt::Result {
+    match hold {
+        Hold::HolderStopped { instance } => write!(
+            f,
+            "{instance} holds everything and is stopped: start it, or run `rehome switchover`"
+        ),
+        Hold::HoldsAlready { instance } => write!(
+            f,
+            "{instance} is the holder already: name the other member, or none"
+        ),
+        Hold::NoStandby { instance, why } => write!(
+            f,
+            "{instance} cannot take over ({why}): bring it back, or name another member in the \
+             configuration"
+        ),
+        _ => Ok(()),
     }
 }
 
