@@ -90,6 +90,12 @@ impl Patience {
         }
     }
 
+    /// In how long the first of the steps that were tried may be tried again.
+    pub(crate) fn tries_again_in(&self, now: Timestamp) -> SignedDuration {
+        let first = self.tries.values().map(|tried| tried.again_at).min();
+        first.map_or(SignedDuration::ZERO, |at| at.duration_since(now))
+    }
+
     /// How long to pause until the next look is due, and what it is for: each
     /// wait has its own pace, and only what is due is looked at.
     pub(crate) fn pause<'a>(

@@ -5,6 +5,7 @@
 //! how long it has waited) only saves calls; lose it and the loop goes on.
 
 mod acting;
+mod visiting;
 mod watching;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,7 @@ use std::rc::Rc;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
+pub use self::visiting::{Left, Stay, Visit};
 use crate::aws::{Aws, Focus};
 use crate::clock::Clock;
 use crate::host::Host;
@@ -103,6 +105,7 @@ struct Memory {
     looked_around: Option<Timestamp>,
     patience: Patience,
     beats: BTreeMap<Action, Timestamp>,
+    first_beat: SignedDuration,
     told: BTreeSet<String>,
     last_error: Option<String>,
     denied_since: Option<Timestamp>,
@@ -117,6 +120,7 @@ impl Memory {
             looked_around: None,
             patience: Patience::default(),
             beats: BTreeMap::new(),
+            first_beat: FIRST_BEAT,
             told: BTreeSet::new(),
             last_error: None,
             denied_since: None,
@@ -322,10 +326,8 @@ impl<H: Host> Runner<H> {
             .retain(|action, _| plan.keep_open.contains(action));
         for action in &plan.keep_open {
             let period = memory.beat_period(action);
-            let due = memory
-                .beats
-                .entry(action.clone())
-                .or_insert_with(|| later(now, period.min(FIRST_BEAT)));
+            let first = later(now, period.min(memory.first_beat));
+            let due = memory.beats.entry(action.clone()).or_insert(first);
             if now < *due {
                 continue;
             }

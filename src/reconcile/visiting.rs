@@ -1,0 +1,204 @@
+//! One visit: all that can be done now, and when to come back for the rest.
+//!
+//! Where time is paid for and cut off by a clock, long waits are not slept
+//! through: whoever sent this visitor sends another one later. The next visit
+//! knows nothing of this one, and need not.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Memory, Runner, Told, Turned, later};
+use crate::host::Host;
+use crate::plan::{Plan, Reason, Wait};
+use crate::spec::GroupSpec;
+
+/// What is nearer than this is sat out: coming back means to look at
+/// everything again.
+const SITS_OUT: SignedDuration = SignedDuration::from_secs(20);
+/// What should be a matter of seconds is given up on for now after this.
+const DRAGS_AFTER: SignedDuration = SignedDuration::from_secs(60);
+/// When to come back to what drags on, or is in other hands.
+const DRAGS: SignedDuration = SignedDuration::from_secs(60);
+/// When to come back to what a person has to decide.
+const HELD: SignedDuration = SignedDuration::from_mins(5);
+/// When to go on with what the end of the visit interrupted.
+const SOON: SignedDuration = SignedDuration::from_secs(1);
+
+/// How far a visit goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Visit {
+    /// No turn begins after this.
+    pub until: Timestamp,
+    pub stay: Stay,
+}
+
+/// May a visitor leave while something is still waited for?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stay {
+    /// Someone comes back exactly when told to.
+    Briefly,
+    /// Someone comes back some time: not while a lifecycle action has to be
+    /// kept open.
+    WhileKeptOpen,
+    /// Nobody comes back.
+    ToTheEnd,
+}
+
+/// How a visit ended.
+#[derive(Debug)]
+pub enum Left {
+    Settled,
+    /// There is more to do, after this time.
+    Unsettled {
+        back_in: SignedDuration,
+        waits: Vec<Wait>,
+        keeps_open: bool,
+    },
+    /// It would not get better by waiting.
+    Failed(String),
+}
+
+impl<H: Host> Runner<H> {
+    /// Turns until settled, until what is waited for is far away, or until the
+    /// visit is over. Open lifecycle actions are heartbeated at once, and again
+    /// on leaving, so that the time until the next visit is theirs.
+    pub async fn visit(&mut self, spec: &GroupSpec, visit: Visit) -> Left {
+        let mut memory = Memory::new();
+        memory.first_beat = SignedDuration::ZERO;
+        let mut idle = Idle {
+            since: self.clock.now(),
+            acted: false,
+        };
+        loop {
+            let turned = self.turn(spec, &mut memory).await;
+            let now = self.clock.now();
+            let is_over = now >= visit.until;
+            match turned {
+                Turned::Failed(why) => return Left::Failed(why),
+                Turned::Settled(plan) => {
+                    self.tell(&Told::Settled);
+                    self.upkeep(spec, &mut memory, plan).await;
+                    return Left::Settled;
+                }
+                Turned::Acted => {
+                    idle = Idle {
+                        since: now,
+                        acted: true,
+                    };
+                    let away = memory.leave_a_failing_step_for(now);
+                    let keeps_open = !memory.beats.is_empty();
+                    if is_over || away > SITS_OUT && visit.stay.may_leave(keeps_open) {
+                        return Left::unsettled(away, Vec::new(), keeps_open);
+                    }
+                }
+                Turned::Waits(plan) => {
+                    let away = memory.leave_for(&plan, idle, now);
+                    let keeps_open = !plan.keep_open.is_empty();
+                    if away > SITS_OUT && visit.stay.may_leave(keeps_open) {
+                        memory.beats_are_due_within(now, away);
+                        self.heartbeat(spec, &mut memory, &plan).await;
+                        return Left::unsettled(away, plan.waits, keeps_open);
+                    }
+                    if is_over {
+                        return Left::unsettled(away.max(SOON), plan.waits, keeps_open);
+                    }
+                    self.pause(spec, &mut memory, &plan, Some(visit.until))
+                        .await;
+                }
+            }
+        }
+    }
+}
+
+impl Stay {
+    fn may_leave(self, keeps_open: bool) -> bool {
+        match self {
+            Self::Briefly => true,
+            Self::WhileKeptOpen => !keeps_open,
+            Self::ToTheEnd => false,
+        }
+    }
+}
+
+impl Left {
+    fn unsettled(back_in: SignedDuration, waits: Vec<Wait>, keeps_open: bool) -> Self {
+        Self::Unsettled {
+            back_in,
+            waits,
+            keeps_open,
+        }
+    }
+}
+
+impl Memory {
+    /// How long nobody need look: until the nearest of what is waited for, and
+    /// never as long as an open action lives without a heartbeat.
+    fn leave_for(&self, plan: &Plan, idle: Idle, now: Timestamp) -> SignedDuration {
+        let nearest = plan.waits.iter().map(|wait| distance(wait, idle, now));
+        nearest.chain(self.shortest_beat()).min().unwrap_or(SOON)
+    }
+
+    /// A step that was tried again and again is left alone for a while.
+    fn leave_a_failing_step_for(&self, now: Timestamp) -> SignedDuration {
+        if self.patience.tries_again_in(now) <= SITS_OUT {
+            return SOON;
+        }
+        self.shortest_beat().map_or(DRAGS, |beat| DRAGS.min(beat))
+    }
+
+    fn shortest_beat(&self) -> Option<SignedDuration> {
+        self.beats.keys().map(|action| self.beat_period(action)).min()
+    }
+
+    /// What would be heartbeated within this time is heartbeated now.
+    fn beats_are_due_within(&mut self, now: Timestamp, away: SignedDuration) {
+        let back = later(now, away);
+        for due in self.beats.values_mut().filter(|due| **due < back) {
+            *due = now;
+        }
+    }
+}
+
+/// How long nothing could be done.
+#[derive(Clone, Copy)]
+struct Idle {
+    since: Timestamp,
+    /// Was anything done in this visit before?
+    acted: bool,
+}
+
+/// How far away it is that this wait ends.
+fn distance(wait: &Wait, idle: Idle, now: Timestamp) -> SignedDuration {
+    let drags = now.duration_since(idle.since) >= DRAGS_AFTER;
+    let far = match &wait.reason {
+        Reason::Snapshotting { progress, .. } => until_snapshot(*progress, wait.since, now),
+        Reason::Confirming { .. } => SignedDuration::MAX,
+        Reason::Hold(_) => HELD,
+        // Others are at work. What they do raises an event as a rule.
+        Reason::NoHolder | Reason::AnotherRunner { .. } | Reason::PredecessorLetsGo { .. } => {
+            if idle.acted && !drags {
+                SignedDuration::ZERO
+            } else {
+                DRAGS
+            }
+        }
+        _ if drags => DRAGS,
+        _ => SignedDuration::ZERO,
+    };
+    let decides = wait.until.map(|until| until.duration_since(now));
+    far.min(decides.unwrap_or(far)).max(SignedDuration::ZERO)
+}
+
+/// A snapshot's progress foretells its end; the visit comes a little before
+/// that. Below a few percent the forecast is noise: coming late by a quarter of
+/// what it has lasted is the price of not waiting for it.
+fn until_snapshot(progress: u8, started: Option<Timestamp>, now: Timestamp) -> SignedDuration {
+    let Some(elapsed) = started.map(|at| now.duration_since(at).as_secs_f64().max(0.0)) else {
+        return DRAGS;
+    };
+    let seconds = if progress < 5 {
+        (elapsed / 4.0).min(120.0)
+    } else {
+        elapsed * (100.0 / f64::from(progress) - 1.0) * 0.93
+    };
+    SignedDuration::try_from_secs_f64(seconds).unwrap_or(DRAGS)
+}
