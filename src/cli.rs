@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use jiff::SignedDuration;
@@ -18,12 +19,34 @@ pub struct Cli {
     pub command: Command,
 }
 
+impl Cli {
+    /// From the words this process was started with, or from who started it:
+    /// AWS Lambda runs a file named `bootstrap`, without a word.
+    pub fn read() -> Self {
+        let words: Vec<OsString> = std::env::args_os().collect();
+        let api = std::env::var_os("AWS_LAMBDA_RUNTIME_API");
+        if is_lambda(&words, api.as_deref()) {
+            let command = Command::Lambda(Lambda::default());
+            return Self { command };
+        }
+        Self::parse_from(words)
+    }
+}
+
+fn is_lambda(words: &[OsString], api: Option<&OsStr>) -> bool {
+    let [name] = words else { return false };
+    let named = Path::new(name).file_name() == Some(OsStr::new("bootstrap"));
+    named && api.is_some_and(|api| !api.is_empty())
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Bring this instance its belongings, once, at boot
     Bootstrap(Bootstrap),
     /// Watch over groups, on their instances or from elsewhere
     Daemon(Daemon),
+    /// Serve events as an AWS Lambda function
+    Lambda(Lambda),
     /// Show how each group is, and what it waits for
     Status(Look),
     /// Show what would be done now, and change nothing
@@ -40,7 +63,7 @@ pub enum Command {
     Region(Region),
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Configuration {
     /// The configuration file; without it, $REHOME_CONFIG holds the TOML itself
     #[arg(long, value_name = "FILE")]
@@ -73,6 +96,15 @@ Example, as a systemd service (Type=notify):
 SIGHUP reads the configuration anew; a broken one is refused, and the old one
 stays. SIGTERM stops between two steps.")]
 pub struct Daemon {
+    #[command(flatten)]
+    pub configuration: Configuration,
+}
+
+#[derive(Debug, Default, Args)]
+#[command(after_help = "\
+AWS Lambda (provided.al2023) runs this: name the file `bootstrap`, and put the
+TOML into $REHOME_CONFIG, or beside it and its name here.")]
+pub struct Lambda {
     #[command(flatten)]
     pub configuration: Configuration,
 }
@@ -236,6 +268,8 @@ mod tests {
         for line in [
             "rehome bootstrap --config rehome.toml --timeout 15m",
             "rehome daemon --config rehome.toml",
+            "rehome lambda",
+            "rehome lambda --config rehome.toml",
             "rehome status --json",
             "rehome plan",
             "rehome adopt orders-db --yes",
@@ -247,6 +281,26 @@ mod tests {
             panic!("another command");
         };
         assert_eq!(bootstrap.timeout, SignedDuration::from_mins(15));
+    }
+
+    #[test]
+    fn lambda_starts_a_file_named_bootstrap() {
+        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        let api = Some(OsStr::new("127.0.0.1:9001"));
+        for yes in ["bootstrap", "/var/task/bootstrap", "./bootstrap"] {
+            assert!(is_lambda(&words(yes), api), "{yes}");
+            assert!(!is_lambda(&words(yes), None), "{yes}");
+            assert!(!is_lambda(&words(yes), Some(OsStr::new(""))), "{yes}");
+        }
+        for no in [
+            "rehome",
+            "rehome bootstrap",
+            "bootstrap status",
+            "/bootstrap/rehome",
+        ] {
+            assert!(!is_lambda(&words(no), api), "{no}");
+        }
+        assert!(!is_lambda(&[], api));
     }
 
     #[cfg(feature = "drill")]

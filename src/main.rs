@@ -1,12 +1,11 @@
-//! Starts: reads the command line and runs what it says.
+//! Starts: reads what was asked for and runs it.
 
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use rehome::cli::Cli;
 
 fn main() -> ExitCode {
-    rehome::run::run(Cli::parse().command)
+    rehome::run::run(Cli::read().command)
 }

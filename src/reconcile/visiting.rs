@@ -146,7 +146,10 @@ impl Memory {
     }
 
     fn shortest_beat(&self) -> Option<SignedDuration> {
-        self.beats.keys().map(|action| self.beat_period(action)).min()
+        self.beats
+            .keys()
+            .map(|action| self.beat_period(action))
+            .min()
     }
 
     /// What would be heartbeated within this time is heartbeated now.
@@ -201,4 +204,78 @@ fn until_snapshot(progress: u8, started: Option<Timestamp>, now: Timestamp) -> S
         elapsed * (100.0 / f64::from(progress) - 1.0) * 0.93
     };
     SignedDuration::try_from_secs_f64(seconds).unwrap_or(DRAGS)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::plan::Hold;
+
+    const fn seconds(seconds: i64) -> SignedDuration {
+        SignedDuration::from_secs(seconds)
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_767_225_600 + second).unwrap()
+    }
+
+    /// As it is after a thousand seconds, the last `idle` of which in vain.
+    fn away(reason: Reason, until: Option<i64>, idle: i64, acted: bool) -> SignedDuration {
+        let wait = Wait {
+            reason,
+            since: Some(at(0)),
+            until: until.map(at),
+        };
+        let since = at(1_000 - idle);
+        distance(&wait, Idle { since, acted }, at(1_000))
+    }
+
+    fn upload(progress: u8) -> Reason {
+        Reason::Snapshotting {
+            snapshot: "snap-1".into(),
+            progress,
+        }
+    }
+
+    #[test]
+    fn an_upload_is_as_far_away_as_its_progress_says() {
+        assert_eq!(away(upload(50), None, 0, false), seconds(930));
+        assert_eq!(away(upload(100), None, 0, false), seconds(0));
+        // What says nothing yet is looked at now and then.
+        assert_eq!(away(upload(0), None, 0, false), seconds(120));
+        assert_eq!(until_snapshot(0, Some(at(960)), at(1_000)), seconds(10));
+        // A clock that is behind makes no negative time.
+        assert_eq!(until_snapshot(50, Some(at(1_010)), at(1_000)), seconds(0));
+    }
+
+    #[test]
+    fn what_takes_seconds_is_sat_out_for_a_minute() {
+        let reason = || Reason::Attaching {
+            volume: "vol-1".into(),
+        };
+        assert_eq!(away(reason(), None, 59, false), seconds(0));
+        assert_eq!(away(reason(), None, 60, true), DRAGS);
+    }
+
+    #[test]
+    fn what_is_in_other_hands_is_sat_out_only_right_after_a_step() {
+        assert_eq!(away(Reason::NoHolder, None, 0, false), DRAGS);
+        assert_eq!(away(Reason::NoHolder, None, 10, true), seconds(0));
+        assert_eq!(away(Reason::NoHolder, None, 60, true), DRAGS);
+    }
+
+    #[test]
+    fn a_decision_to_come_is_come_back_for() {
+        let alarm = || Reason::Confirming {
+            alarm: "orders-db-status".to_owned(),
+        };
+        assert_eq!(away(alarm(), Some(1_047), 0, false), seconds(47));
+        assert_eq!(away(alarm(), Some(900), 0, false), seconds(0));
+        let hold = Reason::Hold(Hold::BadVolume {
+            volume: "vol-1".into(),
+        });
+        assert_eq!(away(hold, None, 0, false), HELD);
+    }
 }

@@ -8,6 +8,7 @@ mod crew;
 mod daemon;
 #[cfg(feature = "drill")]
 pub mod drill;
+mod lambda;
 mod listen;
 mod logging;
 mod notify;
@@ -102,6 +103,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
     match command {
         Command::Bootstrap(options) => on_runtime(bootstrap::run(&options)),
         Command::Daemon(options) => on_runtime(daemon::run(&options)),
+        Command::Lambda(options) => on_runtime(lambda::run(&options)),
         Command::Status(options) => on_runtime(operate::status(&options)),
         Command::Plan(options) => on_runtime(operate::plan(&options)),
         Command::Adopt(options) => on_runtime(adopt::run(&options)),

@@ -1,0 +1,305 @@
+//! A function on the emulated region, in virtual time: how are long waits
+//! divided, what do they cost, and how many messages does a storm leave?
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use rehome_region::{Delay, GroupSetup, HookSetup, Region, Request, Settings, Spread, What};
+use serde_json::{Value, json};
+
+use super::function::Function;
+use crate::aws::Aws;
+use crate::drill::connector::Shared;
+use crate::drill::stage::Stage;
+use crate::drill::time::VirtualTime;
+use crate::spec::{self, Config};
+
+const CONFIG: &str = r#"
+[[group]]
+name  = "orders-db"
+agent = false
+
+[[group.volume]]
+name       = "data"
+device     = "/dev/sdf"
+mount      = "/srv/orders"
+filesystem = "ext4"
+size_gib   = 100
+"#;
+const QUEUE: &str = "arn:aws:sqs:us-east-1:123456789012:events";
+/// As long as Lambda lets a function run.
+const LONGEST: SignedDuration = SignedDuration::from_mins(15);
+
+/// The queue, and whoever hands its messages to a function.
+struct Mapping {
+    stage: Rc<Stage>,
+    aws: Aws,
+    url: String,
+    environments: Vec<Rc<Function>>,
+    invocations: Vec<SignedDuration>,
+    most_received: u32,
+}
+
+impl Mapping {
+    async fn new(environments: usize, heartbeat_s: u64, upload: Duration) -> Self {
+        let time = VirtualTime::start();
+        let mut settings = Settings::default();
+        let millis = u64::try_from(upload.as_millis()).unwrap();
+        settings
+            .latency
+            .set(Delay::SnapshotUpload, Spread::exactly(millis));
+        let mut region = Region::new(settings, time.now());
+        region.create_group(group(heartbeat_s), time.now());
+        let config = config();
+        let stage = Stage::new(
+            Shared::new(region, time),
+            config.groups[0].clone(),
+            SignedDuration::from_secs(15),
+        );
+        tokio::task::spawn_local(Rc::clone(&stage).play_region());
+        let aws = |who| Aws::from_config(&stage.shared.sdk_config(who));
+        let function = || {
+            let aws = aws("function");
+            Rc::new(Function::new(aws, config.clone(), time.clock()))
+        };
+        let environments = (0..environments).map(|_| function()).collect();
+        let mapping = aws("mapping");
+        let url = mapping.queue_url_of(QUEUE).await.unwrap();
+        Self {
+            aws: mapping,
+            url,
+            environments,
+            stage,
+            invocations: Vec::new(),
+            most_received: 0,
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.stage.now()
+    }
+
+    /// One batch to the next environment; or a second passes.
+    async fn turn(&mut self) {
+        let mut messages = self.aws.receive(&self.url, Duration::ZERO).await.unwrap();
+        if messages.is_empty() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            return;
+        }
+        let records: Vec<_> = messages
+            .iter()
+            .map(|message| {
+                json!({
+                    "messageId": message.id,
+                    "body": message.body,
+                    "eventSource": "aws:sqs",
+                    "eventSourceARN": QUEUE,
+                    "attributes": { "ApproximateReceiveCount": message.receives.to_string() },
+                })
+            })
+            .collect();
+        let most = messages.iter().map(|message| message.receives).max();
+        self.most_received = self.most_received.max(most.unwrap_or_default());
+        let payload = json!({ "Records": records }).to_string();
+        let answer = self.invoke(payload).await;
+        let failed = answer["batchItemFailures"].as_array().unwrap().clone();
+        messages.retain(|message| !failed.iter().any(|id| id["itemIdentifier"] == *message.id));
+        self.aws.acknowledge(&self.url, &messages).await.unwrap();
+    }
+
+    /// By each environment in its turn.
+    async fn invoke(&mut self, payload: String) -> Value {
+        let began = self.now();
+        let next = self.invocations.len() % self.environments.len();
+        let function = Rc::clone(&self.environments[next]);
+        let invoked = tokio::task::spawn_local(async move {
+            function.invoke(payload.as_bytes(), began + LONGEST).await
+        });
+        let answer = invoked.await.unwrap().unwrap();
+        self.invocations.push(self.now().duration_since(began));
+        answer
+    }
+
+    /// Until a member serves and nothing is left to do.
+    async fn settle(&mut self) -> String {
+        self.until(minutes(15), |it| it.serves().is_some()).await;
+        self.until(minutes(30), |it| it.waiting() == 0).await;
+        self.serves().unwrap()
+    }
+
+    /// The instance fails, and the next one comes up in another zone.
+    fn fail(&self, instance: &str) {
+        let mut region = self.stage.shared.lock();
+        region.set_next_zone("orders-db", Some("us-east-1b"));
+        region.fail_instance(instance, self.now());
+        drop(region);
+        self.stage.shared.ring();
+    }
+
+    async fn until(&mut self, within: SignedDuration, mut is_so: impl FnMut(&Self) -> bool) {
+        let end = self.now() + within;
+        while !is_so(self) {
+            assert!(self.now() < end, "not within {within:#}");
+            self.turn().await;
+        }
+    }
+
+    /// The member in service, with the active volume attached to it.
+    fn serves(&self) -> Option<String> {
+        let truth = self.stage.shared.lock().truth();
+        let members = &truth.groups["orders-db"].members;
+        let mut ready = members
+            .iter()
+            .filter(|(_, member)| member.lifecycle.as_str() == "InService");
+        let (id, _) = ready.next()?;
+        let has_data = truth.volumes.values().any(|volume| {
+            volume.tags.get("rehome:state").map(String::as_str) == Some("active")
+                && volume.attachment.iter().any(|a| a.instance == *id)
+        });
+        has_data.then(|| id.clone())
+    }
+
+    fn snapshots(&self) -> usize {
+        self.stage.shared.lock().truth().snapshots.len()
+    }
+
+    fn calls(&self, wanted: &str) -> usize {
+        let region = self.stage.shared.lock();
+        let entries = region.record().entries().iter();
+        let calls = entries.filter(|entry| {
+            entry.who == "function"
+                && matches!(&entry.what, What::Call { action, .. } if action == wanted)
+        });
+        calls.count()
+    }
+
+    /// Messages in the queue, whether they can be seen yet or not.
+    fn waiting(&self) -> usize {
+        let names =
+            ["", "Delayed", "NotVisible"].map(|kind| format!("ApproximateNumberOfMessages{kind}"));
+        let body = json!({ "QueueUrl": self.url, "AttributeNames": names });
+        let target = "AmazonSQS.GetQueueAttributes".to_owned();
+        let request = Request {
+            method: "POST".to_owned(),
+            path: "/".to_owned(),
+            headers: [("x-amz-target".to_owned(), target)].into(),
+            body: body.to_string().into_bytes(),
+            ..Request::default()
+        };
+        let mut region = self.stage.shared.lock();
+        let response = region.handle("test", &request, self.now());
+        let answer: Value = serde_json::from_slice(&response.body).unwrap();
+        let counts = answer["Attributes"].as_object().unwrap().values();
+        counts
+            .map(|count| count.as_str().unwrap().parse::<usize>().unwrap())
+            .sum()
+    }
+}
+
+fn config() -> Config {
+    spec::parse("test", CONFIG).unwrap()
+}
+
+fn group(heartbeat_s: u64) -> GroupSetup {
+    GroupSetup {
+        name: "orders-db".to_owned(),
+        min: 1,
+        max: 1,
+        desired: 1,
+        hooks: vec![
+            HookSetup::launching(heartbeat_s),
+            HookSetup::terminating(heartbeat_s),
+        ],
+        ..GroupSetup::default()
+    }
+}
+
+/// Plays a test on a paused clock.
+fn on_stage(play: impl Future<Output = ()>) {
+    fastrand::seed(1);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, Box::pin(play));
+}
+
+const fn minutes(minutes: i64) -> SignedDuration {
+    SignedDuration::from_mins(minutes)
+}
+
+#[test]
+fn a_long_upload_is_waited_for_by_messages() {
+    on_stage(async {
+        let upload = Duration::from_secs(40 * 60);
+        let mut mapping = Mapping::new(1, 300, upload).await;
+        let first = mapping.settle().await;
+        let before = mapping.invocations.len();
+        let failed_at = mapping.now();
+        mapping.fail(&first);
+        let is_over = |it: &Mapping| it.serves().is_some_and(|id| id != first);
+        mapping.until(minutes(60), is_over).await;
+        let took = mapping.now().duration_since(failed_at);
+        mapping.settle().await;
+
+        let runs = &mapping.invocations[before..];
+        let paid: SignedDuration = runs.iter().sum();
+        // The upload itself, and little more; most of it was not paid for.
+        assert!(took < minutes(43), "{took:#}");
+        assert!(paid < minutes(5), "{paid:#}");
+        assert!(runs.iter().all(|run| *run < minutes(3)), "{runs:?}");
+        assert!(runs.len() < 60, "{}", runs.len());
+        assert_eq!(mapping.most_received, 1);
+        // The heir's launch action outlived its time-out many times over.
+        assert!(mapping.calls("RecordLifecycleActionHeartbeat") > 40 * 60 / 300);
+    });
+}
+
+#[test]
+fn a_storm_of_events_leaves_few_messages() {
+    on_stage(async {
+        let mut mapping = Mapping::new(3, 3600, Duration::from_secs(3600)).await;
+        let first = mapping.settle().await;
+        mapping.fail(&first);
+        mapping.until(minutes(10), |it| it.snapshots() == 1).await;
+
+        // One after the other, each of them in an invocation of its own.
+        let (began, sent) = (mapping.now(), mapping.calls("SendMessage"));
+        let mut most = 0;
+        let event = json!({ "rehome": { "group": "orders-db" } }).to_string();
+        for _ in 0..200 {
+            let sent = mapping.aws.send_later(&mapping.url, &event, Duration::ZERO);
+            sent.await.unwrap();
+            mapping.turn().await;
+            most = most.max(mapping.waiting());
+        }
+        // Three environments: a message each, and one that an earlier one overtook…
+        assert!(most <= 2 * 3, "{most}");
+        // … and no more of them in that time than without a storm.
+        let lasted = mapping.now().duration_since(began).as_secs();
+        let sent = mapping.calls("SendMessage") - sent;
+        assert!(sent <= 3 * usize::try_from(1 + lasted / 20).unwrap(), "{sent}");
+
+        let is_over = |it: &Mapping| it.serves().is_some_and(|id| id != first);
+        mapping.until(minutes(90), is_over).await;
+        mapping.settle().await;
+    });
+}
+
+#[test]
+fn a_schedule_keeps_house() {
+    on_stage(async {
+        let mut mapping = Mapping::new(1, 300, Duration::from_secs(60)).await;
+        mapping.settle().await;
+        assert_eq!(mapping.snapshots(), 0);
+        tokio::time::sleep(Duration::from_secs(16 * 60)).await;
+        let schedule = json!({ "source": "aws.events", "detail-type": "Scheduled Event" });
+        mapping.invoke(schedule.to_string()).await;
+        // By default one is due every quarter of an hour.
+        mapping.until(minutes(1), |it| it.snapshots() == 1).await;
+    });
+}
