@@ -282,7 +282,10 @@ fn a_storm_of_events_leaves_few_messages() {
         // … and no more of them in that time than without a storm.
         let lasted = mapping.now().duration_since(began).as_secs();
         let sent = mapping.calls("SendMessage") - sent;
-        assert!(sent <= 3 * usize::try_from(1 + lasted / 20).unwrap(), "{sent}");
+        assert!(
+            sent <= 3 * usize::try_from(1 + lasted / 20).unwrap(),
+            "{sent}"
+        );
 
         let is_over = |it: &Mapping| it.serves().is_some_and(|id| id != first);
         mapping.until(minutes(90), is_over).await;
