@@ -177,7 +177,8 @@ pub struct Switchover {
 Examples:
   rehome drill
   rehome drill --scenario zone-outage --seed 7 --html drill.html
-  rehome drill --config rehome.toml --json")]
+  rehome drill --config rehome.toml --json
+  sudo rehome drill --live --rounds 5")]
 pub struct Drill {
     /// A scenario's name, a file that ends in .txt, or all
     #[arg(long, value_name = "NAME|all", default_value = "all")]
@@ -200,6 +201,16 @@ pub struct Drill {
     /// Print the project's own figures: RTO, calls, drills per minute
     #[arg(long, conflicts_with_all = ["scenario", "seeds", "json", "html", "config"])]
     pub bench: bool,
+    /// Carry real data: PostgreSQL on loop devices, in namespaces (root, Linux)
+    #[arg(long, conflicts_with_all = ["scenario", "seeds", "html", "config", "bench"])]
+    pub live: bool,
+    /// With --live: how many failovers
+    #[arg(long, value_name = "N", default_value_t = 5, requires = "live",
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub rounds: u16,
+    /// The drill itself, in namespaces of its own
+    #[arg(long, requires = "live", hide = true)]
+    pub inside: bool,
 }
 
 #[cfg(feature = "drill")]
@@ -310,11 +321,15 @@ mod tests {
             "rehome drill --scenario all --seed 3 --json --html x.html --config rehome.toml",
             "rehome drill --seeds 100",
             "rehome drill --bench",
+            "rehome drill --live --rounds 3 --seed 7 --json",
             "rehome region --listen [::1]:0 --seed 2 --latency-scale 0.5",
         ] {
             assert!(parse(line).is_ok(), "{line}");
         }
         for line in [
+            "rehome drill --rounds 3",
+            "rehome drill --live --rounds 0",
+            "rehome drill --live --bench",
             "rehome region --listen nowhere",
             "rehome region --latency-scale -1",
         ] {

@@ -46,7 +46,7 @@ pub use faults::{Fate, Trip};
 pub use guest::{GuestDevice, GuestError};
 pub use latency::{Delay, Latencies, Spread};
 pub use record::{Closed, Entry, Outcome, Record, What};
-pub use serve::serve;
+pub use serve::{Witness, serve, serve_witnessed};
 pub use settings::{Fault, FaultRule, Faults, QueueSettings, Settings, Staleness, Strike};
 pub use truth::Truth;
 pub use wire::{Request, Response};

@@ -2,11 +2,12 @@
 //!
 //! Whoever signs a request is its caller, by the access key id. The metadata
 //! service has no signature: `/imds/<instance-id>/latest/…` names the instance,
-//! as does the header `x-instance-id`; a bare `/latest/…` means the only running
-//! instance, if there is only one.
+//! as does the header `x-instance-id`; a bare `/latest/…` means the instance whose
+//! private address the question comes from, or else the only running one.
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,9 +37,41 @@ const MAIL_PAUSE: Duration = Duration::from_millis(20);
 /// The region is looked after at least this often.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
+/// Whoever plays the machines of a served region for real. Called with the
+/// region locked: nothing else happens between a change and its witness.
+pub trait Witness: Send + Sync {
+    /// Before a call is handled: the region learns what guests did by themselves.
+    fn before(&self, region: &mut Region, now: Timestamp);
+
+    /// After anything may have changed, and before the caller has its answer.
+    fn after(&self, region: &mut Region, call: Option<(&str, &Request)>, now: Timestamp);
+}
+
+/// Nobody plays the machines.
+struct Nobody;
+
+impl Witness for Nobody {
+    fn before(&self, _: &mut Region, _: Timestamp) {}
+
+    fn after(&self, _: &mut Region, _: Option<(&str, &Request)>, _: Timestamp) {}
+}
+
 /// Serves the region for ever: latencies are slept, lost answers are dropped
 /// connections, and what is due happens at its time.
 pub async fn serve<C>(region: Arc<Mutex<Region>>, listener: TcpListener, clock: C) -> io::Result<()>
+where
+    C: Fn() -> Timestamp + Clone + Send + Sync + 'static,
+{
+    serve_witnessed(region, listener, clock, Arc::new(Nobody)).await
+}
+
+/// The same, with somebody who carries every change out in the real world.
+pub async fn serve_witnessed<C>(
+    region: Arc<Mutex<Region>>,
+    listener: TcpListener,
+    clock: C,
+    witness: Arc<dyn Witness>,
+) -> io::Result<()>
 where
     C: Fn() -> Timestamp + Clone + Send + Sync + 'static,
 {
@@ -46,6 +79,7 @@ where
         region,
         clock,
         changed: Arc::new(Notify::new()),
+        witness,
     };
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = tokio::task::JoinSet::new();
@@ -83,6 +117,7 @@ struct Door<C> {
     clock: C,
     /// Something was planned: what is due next may have changed.
     changed: Arc<Notify>,
+    witness: Arc<dyn Witness>,
 }
 
 /// The answer is lost: hyper closes the connection without one.
@@ -105,6 +140,7 @@ where
         let due = {
             let mut region = self.region();
             region.advance(now);
+            self.witness.after(&mut region, None, now);
             region.next_due()
         };
         let wait = due.map_or(IDLE_MAX, |at| between(now, at).min(IDLE_MAX));
@@ -115,7 +151,8 @@ where
     }
 
     async fn serve_connection(self, stream: TcpStream, place: OwnedSemaphorePermit) {
-        let service = service_fn(|request| self.answer(request));
+        let from = stream.peer_addr().ok().map(|peer| peer.ip());
+        let service = service_fn(|request| self.answer(request, from));
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
@@ -130,6 +167,7 @@ where
     async fn answer(
         &self,
         request: hyper::Request<Incoming>,
+        from: Option<IpAddr>,
     ) -> Result<hyper::Response<Full<Bytes>>, Lost> {
         let (head, body) = request.into_parts();
         let body = match Limited::new(body, BODY_BYTES_MAX).collect().await {
@@ -143,7 +181,7 @@ where
             }
             Err(_) => return Err(Lost),
         };
-        let (caller, request) = self.read(&head, body);
+        let (caller, request) = self.read(&head, body, from);
         let trip = self.region().trip(&caller, &request, (self.clock)());
         tokio::time::sleep(trip.outbound).await;
         let response = match &trip.fate {
@@ -151,7 +189,7 @@ where
             Fate::Refused(fault) => self.region().refusal(&request, fault),
             Fate::Delivered | Fate::LostAfter | Fate::TimedOutAfter => {
                 self.wait_for_mail(&request).await;
-                self.region().handle(&caller, &request, (self.clock)())
+                self.handle(&caller, &request)
             }
         };
         self.changed.notify_one();
@@ -180,8 +218,23 @@ where
         let _ = tokio::time::timeout(longest, mail).await;
     }
 
+    fn handle(&self, caller: &str, request: &Request) -> Response {
+        let now = (self.clock)();
+        let mut region = self.region();
+        self.witness.before(&mut region, now);
+        let response = region.handle(caller, request, now);
+        self.witness
+            .after(&mut region, Some((caller, request)), now);
+        response
+    }
+
     /// Who calls, and what the region shall see of it.
-    fn read(&self, head: &hyper::http::request::Parts, body: Vec<u8>) -> (String, Request) {
+    fn read(
+        &self,
+        head: &hyper::http::request::Parts,
+        body: Vec<u8>,
+        from: Option<IpAddr>,
+    ) -> (String, Request) {
         let mut headers = BTreeMap::new();
         for (name, value) in &head.headers {
             let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
@@ -201,11 +254,23 @@ where
         }
         let caller = if request.path.starts_with("/latest/") {
             let named = request.headers.get("x-instance-id").cloned();
-            named.or_else(|| self.only_instance()).unwrap_or_default()
+            named
+                .or_else(|| self.instance_at(from?))
+                .or_else(|| self.only_instance())
+                .unwrap_or_default()
         } else {
             signer(&request).unwrap_or_else(|| "anonymous".to_owned())
         };
         (caller, request)
+    }
+
+    fn instance_at(&self, address: IpAddr) -> Option<String> {
+        let (region, address) = (self.region(), address.to_string());
+        let mut machines = region.model.instances.values();
+        let there = machines.find(|machine| {
+            machine.state != InstanceState::Terminated && machine.private_ips.contains(&address)
+        });
+        there.map(|machine| machine.id.clone())
     }
 
     fn only_instance(&self) -> Option<String> {

@@ -11,12 +11,14 @@
 //! connector   the SDK's way to AWS       time       the paused clock
 //! ledger      the record, replayed       judge      is everything in its place?
 //! promises/   the twelve promises        narrate    the timeline
+//! live/       the same with real disks and a real PostgreSQL, in real time
 //! ```
 
 pub mod connector;
 pub mod guest;
 pub mod judge;
 pub mod ledger;
+pub mod live;
 pub mod narrate;
 pub mod perform;
 pub mod promises;

@@ -10,6 +10,8 @@ mod daemon;
 pub mod drill;
 mod lambda;
 mod listen;
+#[cfg(feature = "drill")]
+mod live;
 mod logging;
 mod notify;
 mod operate;
@@ -108,6 +110,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Plan(options) => on_runtime(operate::plan(&options)),
         Command::Adopt(options) => on_runtime(adopt::run(&options)),
         Command::Switchover(options) => on_runtime(switchover::run(&options)),
+        #[cfg(feature = "drill")]
+        Command::Drill(options) if options.live => live::run(&options),
         #[cfg(feature = "drill")]
         Command::Drill(options) => rehearse(options),
         #[cfg(feature = "drill")]
