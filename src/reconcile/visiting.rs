@@ -174,7 +174,7 @@ fn distance(wait: &Wait, idle: Idle, now: Timestamp) -> SignedDuration {
     let drags = now.duration_since(idle.since) >= DRAGS_AFTER;
     let far = match &wait.reason {
         Reason::Snapshotting { progress, .. } => until_snapshot(*progress, wait.since, now),
-        Reason::Confirming { .. } => SignedDuration::MAX,
+        Reason::Confirming { .. } | Reason::Flapping { .. } => SignedDuration::MAX,
         Reason::Hold(_) => HELD,
         // Others are at work. What they do raises an event as a rule.
         Reason::NoHolder | Reason::AnotherRunner { .. } | Reason::PredecessorLetsGo { .. } => {

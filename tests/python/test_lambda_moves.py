@@ -1,14 +1,15 @@
 """Moves that are carried by a Lambda function alone: the region's events and
 the function's own follow-ups come from a queue, one batch after the other."""
 
+import json
 import subprocess
 
 import pytest
 from support.aws import Session, environment, tags
 from support.group import Group
-from support.process import REHOME, Server
+from support.process import PROJECT, REHOME, Server
 from support.runtime_api import Function, Mapping
-from support.world import allocate_address
+from support.world import allocate_address, launch
 
 CONFIG = """
 [[group]]
@@ -142,3 +143,62 @@ def test_a_daemon_and_a_function_end_as_one_would(region, tmp_path):
     made = volumes(region)
     assert all(len(volume["Attachments"]) <= 1 for volume in made)
     assert {capture["VolumeId"] for capture in captures(region)} == {made[0]["VolumeId"]}
+
+
+ALARM = {
+    "AlarmName": "orders-db-status",
+    "Namespace": "AWS/EC2",
+    "MetricName": "StatusCheckFailed",
+    "Statistic": "Maximum",
+    "Period": 60,
+    "EvaluationPeriods": 2,
+    "Threshold": 1.0,
+    "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+}
+# As soon as it rings.
+AT_ONCE = """
+[[group.alarm]]
+name = "orders-db-status"
+
+[group.policy]
+confirm_for = "1s"
+cooldown    = "1s"
+"""
+
+
+def ring(region, *dimensions):
+    region.cloudwatch.put_metric_alarm(**ALARM, Dimensions=list(dimensions))
+    region.cloudwatch.set_alarm_state(AlarmName=ALARM["AlarmName"], StateValue="ALARM", StateReason="a test")
+
+
+def test_an_alarm_in_the_queue_replaces_the_member(region, tmp_path):
+    allocation = allocate_address(region, service="orders")
+    group = Group(region)
+    with Function(tmp_path, CONFIG + AT_ONCE, region.url) as function:
+        mapping = Mapping(region, function)
+        first = mapping.feed(lambda: serves(region, group, allocation), "the first member to serve")
+        ring(region, {"Name": "AutoScalingGroupName", "Value": "orders-db"})
+        mapping.feed(lambda: serves(region, group, allocation, but=[first]), "the heir to serve")
+    assert len(captures(region)) == 1
+
+
+def test_an_alarm_that_calls_the_function_calls_in_the_standby(region, tmp_path):
+    """No queue, no group: CloudWatch invokes the function, and that is all."""
+    allocation = allocate_address(region, service="orders")
+    zone = "us-east-1a"
+    primary, standby = launch(region, zone), launch(region, zone)
+    region.ec2.stop_instances(InstanceIds=[standby])
+    region.wait("instance_stopped", InstanceIds=[standby])
+    pair = f'kind  = "pair"\nmembers = ["{primary}", "{standby}"]\nagent = false'
+    event = json.loads((PROJECT / "tests/events/alarm-to-lambda-metric.json").read_text())
+    event["alarmData"]["alarmName"] = ALARM["AlarmName"]
+    with Function(tmp_path, CONFIG.replace("agent = false", pair) + AT_ONCE, region.url) as function:
+        assert function.invoke(event).answer["settled"] == 1
+        assert address_at(region, allocation) == primary
+        ring(region, {"Name": "InstanceId", "Value": primary})
+        assert function.invoke(event).answer["settled"] == 1
+    states = region.ec2.describe_instances(InstanceIds=[primary, standby])["Reservations"]
+    states = {i["InstanceId"]: i["State"]["Name"] for r in states for i in r["Instances"]}
+    assert states == {primary: "stopped", standby: "running"}
+    assert address_at(region, allocation) == standby
+    assert [holders for _, holders in active(region)] == [[standby]]
