@@ -81,6 +81,22 @@ def test_a_runtime_api_that_takes_no_answer_ends_the_process(tmp_path):
     assert code == 1 and "the Lambda runtime API is gone" in said
 
 
+def test_a_runtime_api_that_answers_nonsense_ends_the_process(tmp_path):
+    function = Function(tmp_path, CONFIG, NOWHERE)
+    function.api.keeps_its_contract = False
+    with function:
+        code, said = function.ended()
+    assert code == 1 and "rehome: cannot go on under this Lambda runtime API" in said
+
+
+def test_a_deadline_that_is_over_is_none(region, tmp_path):
+    """Some test tools name one in 1970."""
+    allocate_address(region, service="orders-db")
+    Group(region, hooks=[]).in_state("InService")
+    with Function(tmp_path, CONFIG, region.url) as function:
+        assert function.invoke(follow_up("orders-db"), seconds=-1e9).answer["settled"] == 1
+
+
 def test_it_ends_when_lambda_says_so(tmp_path):
     with Function(tmp_path, CONFIG, NOWHERE) as function:
         assert function.api.asked.wait(30)

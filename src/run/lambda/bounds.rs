@@ -8,6 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 const LAST_TURN: SignedDuration = SignedDuration::from_secs(30);
 /// To leave a message and to answer takes no longer than this.
 const FAREWELL: SignedDuration = SignedDuration::from_secs(8);
+/// Nobody calls a function that has no time: some test tools name a deadline
+/// long past, and mean none.
+const UNTOLD: SignedDuration = SignedDuration::from_mins(1);
 
 /// Lambda ends an invocation at its deadline, in the middle of whatever it
 /// does. Nothing would break; but no message would have been left, and the
@@ -25,7 +28,8 @@ pub(super) struct Bounds {
 impl Bounds {
     /// A function with a short time-out has short margins.
     pub(super) fn of(now: Timestamp, deadline: Timestamp) -> Self {
-        let whole = deadline.duration_since(now).max(SignedDuration::ZERO);
+        let deadline = meant(now, deadline);
+        let whole = deadline.duration_since(now);
         let before = |margin: SignedDuration| deadline.checked_sub(margin).unwrap_or(now);
         let farewell = FAREWELL.min(whole / 6);
         Self {
@@ -33,6 +37,15 @@ impl Bounds {
             visits: before(farewell),
             messages: before(farewell / 4),
         }
+    }
+}
+
+/// The deadline that is meant.
+pub(super) fn meant(now: Timestamp, deadline: Timestamp) -> Timestamp {
+    if deadline > now {
+        deadline
+    } else {
+        now.checked_add(UNTOLD).unwrap_or(now)
     }
 }
 
@@ -53,9 +66,8 @@ mod tests {
     use super::*;
 
     fn margins(whole: i64) -> [SignedDuration; 3] {
-        let now = Timestamp::UNIX_EPOCH;
-        let deadline = now + SignedDuration::from_secs(whole);
-        let bounds = Bounds::of(now, deadline);
+        let deadline = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(whole);
+        let bounds = Bounds::of(Timestamp::UNIX_EPOCH, deadline);
         [bounds.turns, bounds.visits, bounds.messages].map(|at| deadline.duration_since(at))
     }
 
@@ -69,6 +81,14 @@ mod tests {
     fn a_short_time_out_has_short_margins() {
         let millis = [1_000, 500, 125].map(SignedDuration::from_millis);
         assert_eq!(margins(3), millis);
-        assert_eq!(margins(-5), [SignedDuration::ZERO; 3]);
+    }
+
+    #[test]
+    fn a_deadline_that_is_over_is_none() {
+        let now = Timestamp::UNIX_EPOCH;
+        for over in [now, Timestamp::MIN] {
+            let turns = Bounds::of(now, over).turns;
+            assert_eq!(turns.duration_since(now), SignedDuration::from_secs(40));
+        }
     }
 }

@@ -17,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::Instrument as _;
 
 use super::super::Failure;
+use super::bounds;
 use super::function::Function;
 use crate::clock::Clock;
 
@@ -52,16 +53,20 @@ pub(super) async fn serve(function: Function) -> Result<(), Failure> {
 
 async fn answer(function: &Function, event: LambdaEvent<String>) -> Result<Value, Diagnostic> {
     let (payload, context) = event.into_parts();
-    let deadline = i64::try_from(context.deadline)
-        .ok()
-        .and_then(|millis| Timestamp::from_millisecond(millis).ok())
-        .unwrap_or(Timestamp::MAX);
+    let deadline = deadline(&context);
     let span = tracing::info_span!("invocation", request_id = context.request_id);
     let invoked = function.invoke(payload.as_bytes(), deadline);
     invoked.instrument(span).await.map_err(|why| Diagnostic {
         error_type: "rehome.Unsettled".to_owned(),
         error_message: why,
     })
+}
+
+fn deadline(context: &lambda_runtime::Context) -> Timestamp {
+    let millis = i64::try_from(context.deadline).ok();
+    millis
+        .and_then(|millis| Timestamp::from_millisecond(millis).ok())
+        .unwrap_or(Timestamp::MAX)
 }
 
 /// The runtime crate ends in a panic when the runtime API breaks its contract
@@ -105,10 +110,9 @@ where
             Ok(text) => invocation.body = text.into(),
             Err(error) => return Box::pin(async move { Err(error.into()) }),
         }
-        let now = self.clock.now().as_millisecond();
-        let left = u128::from(invocation.context.deadline)
-            .saturating_sub(u128::try_from(now).unwrap_or_default());
-        let left = Duration::from_millis(u64::try_from(left).unwrap_or(u64::MAX));
+        let now = self.clock.now();
+        let end = bounds::meant(now, deadline(&invocation.context));
+        let left = Duration::try_from(end.duration_since(now)).unwrap_or_default();
         let answered = self.inner.call(invocation);
         Box::pin(async move {
             match tokio::time::timeout(left.saturating_add(LATE), answered).await {

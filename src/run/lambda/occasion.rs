@@ -45,13 +45,13 @@ impl Occasion {
     fn hear(&mut self, payload: &[u8], message: Option<String>) {
         match wake::hear(payload) {
             Ok(heard) => {
-                tracing::debug!(what = heard.what, message, "heard");
+                tracing::debug!(what = heard.what, id = message, "heard");
                 let subjects = heard.subjects;
                 self.letters.push(Letter { message, subjects });
             }
             Err(why) => {
                 self.unheard = self.unheard.saturating_add(1);
-                tracing::warn!(%why, message, bytes = payload.len(), "an event says nothing and is dropped");
+                tracing::warn!(%why, id = message, bytes = payload.len(), "an event says nothing and is dropped");
             }
         }
     }

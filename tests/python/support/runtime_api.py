@@ -52,6 +52,7 @@ class RuntimeApi:
         self.init_errors = []
         self.invocations = []
         self.takes_answers = True
+        self.keeps_its_contract = True
         self._waiting = queue.Queue()
         self._under_way = {}
         self._gone = False
@@ -111,6 +112,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path != f"{ROOT}/invocation/next":
             return self._answer(404, b"{}")
+        if not self.api.keeps_its_contract:
+            return self._answer(500, b"{}")
         invocation = self.api.next()
         if invocation is None:
             self.close_connection = True
@@ -209,7 +212,7 @@ class Function:
             assert self.process.poll() is None, "".join(self.said)
             return invocation.done.wait(0.02)
 
-        until(answered, f"an answer to {invocation.payload[:200]!r}", seconds + PATIENCE)
+        until(answered, f"an answer to {invocation.payload[:200]!r}", max(seconds, 0) + PATIENCE)
         return invocation
 
     def ended(self):
