@@ -45,6 +45,7 @@ impl Aws {
                         .set_alarm_names(Some(names.to_vec()))
                         .alarm_types(AlarmType::MetricAlarm)
                         .alarm_types(AlarmType::CompositeAlarm)
+                        .max_records(100)
                         .set_next_token(next.clone())
                         .send()
                         .await

@@ -244,3 +244,36 @@ async fn many_groups_look_as_each_does_alone() {
     assert_eq!(together[&stand.spec.name], alone);
     assert!(together[&spec("other").name].group.known().is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn alarms_say_whom_they_are_about_and_come_in_pages() {
+    let mut stand = Stand::prompt();
+    let instance = stand.instance("us-east-1a").await;
+    let names: Vec<String> = (0..130).map(|n| format!("alarm-{n:03}")).collect();
+    for name in &names {
+        let watched = Some(instance.as_str()).filter(|_| name == "alarm-000");
+        stand.shared.lock().put_alarm(name, watched, stand.now());
+    }
+    stand
+        .shared
+        .lock()
+        .set_alarm("alarm-001", "ALARM", stand.now());
+    let composite = stand
+        .aws
+        .cloudwatch
+        .put_composite_alarm()
+        .alarm_name("any")
+        .alarm_rule("ALARM(alarm-001) OR ALARM(alarm-000)");
+    composite.send().await.unwrap();
+    stand.spec.alarms = names;
+    stand.spec.alarms.push("any".to_owned());
+    let before = stand.calls("DescribeAlarms");
+    let world = stand.look().await;
+    let alarms = known(&world.alarms);
+    assert_eq!(alarms.len(), 131);
+    assert_eq!(stand.calls("DescribeAlarms") - before, 2);
+    assert_eq!(alarms["alarm-000"].about, [instance].into());
+    assert!(alarms["alarm-001"].about.is_empty() && alarms["any"].about.is_empty());
+    assert!(alarms["alarm-001"].ringing && alarms["any"].ringing);
+    assert!(!alarms["alarm-002"].ringing);
+}
