@@ -211,6 +211,15 @@ pub struct Drill {
     /// The drill itself, in namespaces of its own
     #[arg(long, requires = "live", hide = true)]
     pub inside: bool,
+    /// Kill the runner that makes the Nth call, before or after it
+    #[arg(long, value_name = "N:before|after", value_delimiter = ',')]
+    pub strike: Vec<crate::drill::blows::Blow>,
+    /// Kill a runner at every call in turn, before and after it
+    #[arg(long, conflicts_with_all = ["seeds", "json", "html", "bench", "strike"])]
+    pub crashes: bool,
+    /// Kill runners at every two calls
+    #[arg(long, conflicts_with_all = ["seeds", "json", "html", "bench", "strike", "crashes"])]
+    pub crash_pairs: bool,
 }
 
 #[cfg(feature = "drill")]
@@ -322,6 +331,8 @@ mod tests {
             "rehome drill --seeds 100",
             "rehome drill --bench",
             "rehome drill --live --rounds 3 --seed 7 --json",
+            "rehome drill --scenario same-zone --strike 12:before,40:after",
+            "rehome drill --crashes",
             "rehome region --listen [::1]:0 --seed 2 --latency-scale 0.5",
         ] {
             assert!(parse(line).is_ok(), "{line}");

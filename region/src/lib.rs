@@ -49,7 +49,7 @@ pub use record::{Closed, Entry, Outcome, Record, What};
 pub use serve::{Witness, serve, serve_witnessed};
 pub use settings::{Fault, FaultRule, Faults, QueueSettings, Settings, Staleness, Strike};
 pub use truth::Truth;
-pub use wire::{Request, Response};
+pub use wire::{Request, Response, action};
 
 use engine::{Due, Engine};
 use model::Model;

@@ -25,6 +25,7 @@ use aws_smithy_types::body::SdkBody;
 use rehome_region::{Fate, Region, Request, Response};
 use tokio::sync::Notify;
 
+use super::blows::{Blow, Blows, Fall, When};
 use super::time::VirtualTime;
 
 /// How long a client waits for an answer when nobody told it otherwise.
@@ -36,6 +37,8 @@ pub struct Shared {
     region: Arc<Mutex<Region>>,
     /// Rung after every change, so that whoever plays AWS looks what is due now.
     changed: Arc<Notify>,
+    blows: Arc<Mutex<Blows>>,
+    fell: Arc<Notify>,
     pub time: VirtualTime,
 }
 
@@ -44,7 +47,31 @@ impl Shared {
         Self {
             region: Arc::new(Mutex::new(region)),
             changed: Arc::new(Notify::new()),
+            blows: Arc::default(),
+            fell: Arc::new(Notify::new()),
             time,
+        }
+    }
+
+    /// With these runners' ends planned.
+    #[must_use]
+    pub fn struck(self, planned: &[Blow]) -> Self {
+        *self.blows() = Blows::new(planned);
+        self
+    }
+
+    pub fn blows(&self) -> MutexGuard<'_, Blows> {
+        self.blows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who fell, as soon as somebody has.
+    pub async fn fallen(&self) -> Vec<Fall> {
+        loop {
+            let fallen = self.blows().take_fallen();
+            if !fallen.is_empty() {
+                return fallen;
+            }
+            self.fell.notified().await;
         }
     }
 
@@ -117,6 +144,30 @@ impl HttpConnector for Line {
 
 impl Line {
     async fn carry(&self, request: Request) -> Result<HttpResponse, ConnectorError> {
+        let blow = if is_runner(&self.caller) {
+            let action = rehome_region::action(&request);
+            self.shared.blows().at(&self.caller, &action)
+        } else {
+            None
+        };
+        match blow {
+            None => self.travel(request).await,
+            Some(When::Before) => self.fall().await,
+            Some(When::After) => {
+                // What comes back, comes back to nobody.
+                let _ = self.travel(request).await;
+                self.fall().await
+            }
+        }
+    }
+
+    /// The process is gone: whatever it was about to do, it does not.
+    async fn fall(&self) -> Result<HttpResponse, ConnectorError> {
+        self.shared.fell.notify_one();
+        std::future::pending().await
+    }
+
+    async fn travel(&self, request: Request) -> Result<HttpResponse, ConnectorError> {
         let time = self.shared.time;
         let trip = self.shared.lock().trip(&self.caller, &request, time.now());
         tokio::time::sleep(trip.outbound).await;
@@ -156,6 +207,11 @@ impl Line {
         self.shared.ring();
         response
     }
+}
+
+/// People who run a command are not struck down.
+fn is_runner(caller: &str) -> bool {
+    caller.starts_with("i-") || caller == super::CONTROLLER
 }
 
 fn reset(what: &'static str) -> ConnectorError {

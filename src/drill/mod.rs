@@ -9,11 +9,13 @@
 //! setting     the region before it
 //! stage       who takes part             guest      an instance from the inside
 //! connector   the SDK's way to AWS       time       the paused clock
+//! blows       who is struck down, and where
 //! ledger      the record, replayed       judge      is everything in its place?
 //! promises/   the twelve promises        narrate    the timeline
 //! live/       the same with real disks and a real PostgreSQL, in real time
 //! ```
 
+pub mod blows;
 pub mod connector;
 pub mod guest;
 pub mod judge;
@@ -29,6 +31,7 @@ pub mod time;
 
 use std::io;
 
+use self::blows::{Blow, Blows};
 use self::scenario::Scenario;
 use crate::report::Rehearsal;
 
@@ -37,6 +40,15 @@ pub const CONTROLLER: &str = "controller";
 
 /// Performs one scenario from beginning to end, in its own virtual time.
 pub fn rehearse(scenario: &Scenario, seed: u64) -> io::Result<Rehearsal> {
+    Ok(rehearse_struck(scenario, seed, &[])?.0)
+}
+
+/// The same, with runners struck down on the way; and what became of that.
+pub fn rehearse_struck(
+    scenario: &Scenario,
+    seed: u64,
+    blows: &[Blow],
+) -> io::Result<(Rehearsal, Blows)> {
     // The SDK draws its jitter here.
     fastrand::seed(seed);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -44,5 +56,5 @@ pub fn rehearse(scenario: &Scenario, seed: u64) -> io::Result<Rehearsal> {
         .start_paused(true)
         .build()?;
     let local = tokio::task::LocalSet::new();
-    Ok(local.block_on(&runtime, perform::perform(scenario, seed)))
+    Ok(local.block_on(&runtime, perform::perform(scenario, seed, blows)))
 }

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use rehome_region::record::Tags;
 use rehome_region::{Region, Settings, Truth, What};
 
+use super::blows::{Blow, Blows};
 use super::connector::Shared;
 use super::ledger::Ledger;
 use super::promises::{Evidence, judge};
@@ -25,11 +26,15 @@ use crate::tags;
 /// How often a daemon looks when nothing wakes it.
 const POLL_EVERY: SignedDuration = SignedDuration::from_secs(15);
 
+/// How long after something went wrong a passing of time still counts as part
+/// of it.
+const STIRRED_FOR: SignedDuration = SignedDuration::from_mins(5);
+
 /// What the person at the command line is called.
 pub(super) const OPERATOR: &str = "operator";
 
 /// Performs the scenario and judges it.
-pub async fn perform(scenario: &Scenario, seed: u64) -> Rehearsal {
+pub async fn perform(scenario: &Scenario, seed: u64, blows: &[Blow]) -> (Rehearsal, Blows) {
     let time = VirtualTime::start();
     let settings = Settings {
         seed,
@@ -42,8 +47,10 @@ pub async fn perform(scenario: &Scenario, seed: u64) -> Rehearsal {
     region.settings_mut().faults.rules = scenario.mishaps.iter().map(setting::rule).collect();
     let (spec, addresses) = setting::allocate(&mut region, &scenario.spec, time.now());
     let spec = setting::people(&mut region, scenario, spec, time.now());
-    let stage = Stage::new(Shared::new(region, time), spec, POLL_EVERY);
+    let shared = Shared::new(region, time).struck(blows);
+    let stage = Stage::new(shared, spec, POLL_EVERY);
     tokio::task::spawn_local(Rc::clone(&stage).play_region());
+    tokio::task::spawn_local(Rc::clone(&stage).replace_fallen());
     if scenario.controller {
         stage.engage_controller();
     }
@@ -52,6 +59,7 @@ pub async fn perform(scenario: &Scenario, seed: u64) -> Rehearsal {
         stage: Rc::clone(&stage),
         addresses,
         incident: None,
+        struck: None,
         unsettled: Vec::new(),
         must_settle: false,
         expectations: Vec::new(),
@@ -62,7 +70,9 @@ pub async fn perform(scenario: &Scenario, seed: u64) -> Rehearsal {
             break;
         }
     }
-    teller.finish(seed)
+    let rehearsal = teller.finish(seed);
+    let blows = stage.shared.blows().clone();
+    (rehearsal, blows)
 }
 
 struct Teller<'a> {
@@ -70,8 +80,9 @@ struct Teller<'a> {
     stage: Rc<Stage>,
     /// The Elastic IPs of the group.
     addresses: Vec<String>,
-    /// When the first thing went wrong.
+    /// When the first thing went wrong, and the last.
     incident: Option<Timestamp>,
+    struck: Option<Timestamp>,
     unsettled: Vec<String>,
     must_settle: bool,
     expectations: Vec<Verdict>,
@@ -80,9 +91,11 @@ struct Teller<'a> {
 impl Teller<'_> {
     async fn tell(&mut self, line: &Line) {
         let now = self.stage.now();
-        if line.deed.is_incident() && self.incident.is_none() {
-            self.incident = Some(now);
+        if line.deed.is_incident() {
+            self.incident.get_or_insert(now);
+            self.struck = Some(now);
         }
+        self.count_calls(line, now);
         match &line.deed {
             Deed::Settle { within } => self.settle(*within).await,
             Deed::Hold { lasting } => self.hold(*lasting).await,
@@ -94,6 +107,13 @@ impl Teller<'_> {
             Deed::Switchover => self.switchover().await,
             deed => self.strike(deed, now),
         }
+    }
+
+    /// Runners that only idle are not worth striking: nothing is under way.
+    fn count_calls(&self, line: &Line, now: Timestamp) {
+        let after = |at: Timestamp| now.duration_since(at) < STIRRED_FOR;
+        let idles = matches!(line.deed, Deed::Pass { .. }) && !self.struck.is_some_and(after);
+        self.stage.shared.blows().count(!idles);
     }
 
     /// What happens at once, by nature or by people.

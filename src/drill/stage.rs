@@ -5,7 +5,7 @@
 //! with the same seed gives the same bytes.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -20,12 +20,16 @@ use super::guest::Guest;
 use super::narrate::{Remark, remark};
 use crate::aws::Aws;
 use crate::reconcile::{Runner, Teller};
+use crate::report::Kind;
 use crate::spec::GroupSpec;
 
 /// As `rehome bootstrap` does by default.
 const BOOTSTRAP_TIMEOUT: SignedDuration = SignedDuration::from_mins(15);
 /// From something happening until its event has woken a controller.
 const EVENT_DELAY: Duration = Duration::from_millis(500);
+
+/// How soon a runner that was killed runs again.
+const RESTART_AFTER: Duration = Duration::from_secs(2);
 
 /// Everyone who takes part, and what they said.
 pub struct Stage {
@@ -35,6 +39,8 @@ pub struct Stage {
     agents: Cell<bool>,
     poll_every: SignedDuration,
     runners: RefCell<BTreeMap<String, JoinHandle<()>>>,
+    /// The instances whose system is up.
+    up: RefCell<BTreeSet<String>>,
     /// Rung whenever the region has moved: for the one who tells the story.
     pub moved: Notify,
     /// Rung a little after something happened: for the controller.
@@ -56,6 +62,7 @@ impl Stage {
             agents,
             poll_every,
             runners: RefCell::default(),
+            up: RefCell::default(),
             moved: Notify::new(),
             events: Rc::new(Notify::new()),
             remarks: RefCell::default(),
@@ -123,7 +130,38 @@ impl Stage {
         self.engage(instance, task);
     }
 
+    /// Takes away the runners that were struck down, and starts others in their
+    /// place, as systemd or Lambda does.
+    pub async fn replace_fallen(self: Rc<Self>) {
+        loop {
+            for fall in self.shared.fallen().await {
+                if let Some(task) = self.runners.borrow_mut().remove(&fall.who) {
+                    task.abort();
+                }
+                self.remarks.borrow_mut().push(Remark {
+                    at: self.now(),
+                    who: fall.who.clone(),
+                    what: format!("is killed {} ({})", fall.blow, fall.at),
+                    kind: Kind::Fails,
+                });
+                let stage = Rc::clone(&self);
+                tokio::task::spawn_local(async move {
+                    tokio::time::sleep(RESTART_AFTER).await;
+                    if fall.who == super::CONTROLLER {
+                        stage.engage_controller();
+                    } else if stage.up.borrow().contains(&fall.who) {
+                        stage.install_agent(&fall.who);
+                    }
+                });
+            }
+        }
+    }
+
     fn heed(self: &Rc<Self>, notice: &Notice) {
+        match notice {
+            Notice::Booted { instance } => self.up.borrow_mut().insert(instance.clone()),
+            Notice::Halted { instance } => self.up.borrow_mut().remove(instance),
+        };
         match notice {
             Notice::Booted { instance } if self.agents.get() => self.boot_with_agent(instance),
             Notice::Booted { instance } => self.boot_without_agent(instance),

@@ -1,6 +1,7 @@
 //! `rehome drill`: rehearse a failover on the emulated region, and show how it
 //! went.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use thiserror::Error;
 use tracing::subscriber::NoSubscriber;
 
-use crate::drill::rehearse;
+use super::crashes;
+use crate::drill::blows::Blow;
+use crate::drill::rehearse_struck;
 use crate::drill::scenario::{self, BUILT_IN, Scenario, ScenarioError};
 use crate::report::terminal::{self, Colour};
 use crate::report::{Rehearsal, html};
@@ -35,6 +38,11 @@ pub struct Options {
     /// Rehearse this configuration's first group.
     pub config: Option<PathBuf>,
     pub bench: bool,
+    /// Kill runners at these calls.
+    pub strike: Vec<Blow>,
+    /// Kill a runner at every call in turn; or at every two.
+    pub crashes: bool,
+    pub crash_pairs: bool,
 }
 
 #[derive(Debug, Error)]
@@ -56,6 +64,9 @@ pub fn run(options: &Options) -> Result<bool, DrillError> {
     if options.bench {
         return bench(options.seed);
     }
+    if options.crashes || options.crash_pairs {
+        return every_crash(&scenarios, options);
+    }
     if let Some(seeds) = options.seeds {
         return over_seeds(&scenarios, options.seed, seeds);
     }
@@ -63,7 +74,7 @@ pub fn run(options: &Options) -> Result<bool, DrillError> {
     let mut rehearsals = Vec::new();
     for scenario in &scenarios {
         progress.begin(&scenario.name);
-        rehearsals.push(perform(scenario, options.seed)?);
+        rehearsals.push(perform(scenario, options.seed, &options.strike)?);
     }
     progress.end();
     if let Some(path) = &options.html {
@@ -159,16 +170,36 @@ fn one(name: &str) -> Result<Scenario, DrillError> {
     )))
 }
 
-fn perform(scenario: &Scenario, seed: u64) -> Result<Rehearsal, DrillError> {
-    // In a drill calls fail on purpose: the timeline tells of it, and logs would
-    // only drown it. Whoever asks for them gets them.
+fn perform(scenario: &Scenario, seed: u64, blows: &[Blow]) -> Result<Rehearsal, DrillError> {
+    let performed = quietly(|| rehearse_struck(scenario, seed, blows));
+    let (rehearsal, _) = performed.map_err(|source| DrillError::Io {
+        what: "cannot start a drill".to_owned(),
+        source,
+    })?;
+    Ok(rehearsal)
+}
+
+/// In a drill calls fail on purpose: the timeline tells of it, and logs would
+/// only drown it. Whoever asks for them gets them.
+pub(super) fn quietly<T>(work: impl FnOnce() -> T) -> T {
     let _quiet = std::env::var_os("RUST_LOG")
         .is_none()
         .then(|| tracing::subscriber::set_default(NoSubscriber::new()));
-    rehearse(scenario, seed).map_err(|source| DrillError::Io {
-        what: "cannot start a drill".to_owned(),
-        source,
-    })
+    work()
+}
+
+/// Every scenario with every crash.
+fn every_crash(scenarios: &[Scenario], options: &Options) -> Result<bool, DrillError> {
+    let progress = Progress::new(scenarios.len());
+    let mut all_good = true;
+    for scenario in scenarios {
+        progress.begin(&scenario.name);
+        let explored = crashes::explore(scenario, options.seed, options.crash_pairs)?;
+        all_good &= explored.broken.is_empty();
+        progress.end();
+        print(&crashes::report(&scenario.name, options.seed, &explored))?;
+    }
+    Ok(all_good)
 }
 
 /// The same scenarios with many seeds, as statistics.
@@ -194,32 +225,39 @@ fn over_seeds(scenarios: &[Scenario], first: u64, seeds: u64) -> Result<bool, Dr
     Ok(all_held)
 }
 
-/// Every drill has a thread, a clock and a region of its own, so they can be
-/// spread over the machine without touching each other.
 fn many(scenario: &Scenario, first: u64, seeds: u64) -> Result<Vec<Rehearsal>, DrillError> {
+    let seeds = usize::try_from(seeds).unwrap_or(usize::MAX);
+    let done = spread(seeds, |index| {
+        perform(scenario, first.wrapping_add(index as u64), &[])
+    });
+    done.into_iter().collect()
+}
+
+/// Every drill has a thread, a clock and a region of its own, so they can be
+/// spread over the machine without touching each other. The results come in
+/// order.
+pub(super) fn spread<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::new());
+    let done = Mutex::new(BTreeMap::new());
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     std::thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
                 loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed) as u64;
-                    if index >= seeds {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    if index >= count {
                         return;
                     }
-                    let rehearsal = perform(scenario, first.wrapping_add(index));
+                    let result = work(index);
                     done.lock()
                         .unwrap_or_else(PoisonError::into_inner)
-                        .push(rehearsal);
+                        .insert(index, result);
                 }
             });
         }
     });
     let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let mut rehearsals = done.into_iter().collect::<Result<Vec<_>, _>>()?;
-    rehearsals.sort_by_key(|rehearsal| rehearsal.seed.wrapping_sub(first));
-    Ok(rehearsals)
+    done.into_values().collect()
 }
 
 fn statistics(name: &str, rehearsals: &[Rehearsal]) -> String {

@@ -4,6 +4,8 @@
 
 mod adopt;
 mod bootstrap;
+#[cfg(feature = "drill")]
+pub mod crashes;
 mod crew;
 mod daemon;
 #[cfg(feature = "drill")]
@@ -141,6 +143,9 @@ fn rehearse(options: crate::cli::Drill) -> Result<(), Failure> {
         html: options.html,
         config: options.config,
         bench: options.bench,
+        strike: options.strike,
+        crashes: options.crashes,
+        crash_pairs: options.crash_pairs,
     };
     match drill::run(&options) {
         Ok(true) => Ok(()),

@@ -94,7 +94,7 @@ impl Service {
 }
 
 /// The action a request asks for, as the service names it.
-pub(crate) fn action(request: &Request) -> String {
+pub fn action(request: &Request) -> String {
     if Service::of(request) == Service::Imds {
         return format!("{} {}", request.method, request.path);
     }
