@@ -26,6 +26,14 @@ def follow_up(group):
     return {"rehome": {"group": group}}
 
 
+def stopped(instance):
+    return {
+        "detail-type": "EC2 Instance State-change Notification",
+        "source": "aws.ec2",
+        "detail": {"instance-id": instance, "state": "stopped"},
+    }
+
+
 def test_a_wrong_configuration_is_reported_to_lambda(tmp_path):
     with Function(tmp_path, CONFIG + "colour = 7\n", NOWHERE) as function:
         code, said = function.ended()
@@ -106,16 +114,24 @@ def test_it_ends_when_lambda_says_so(tmp_path):
 
 
 def test_only_the_messages_of_a_failed_group_come_again(region, tmp_path):
-    """One group has everything, the other waits, and nothing can be left in
-    the queue that the messages say they are from."""
+    """One group has everything, the other has no address to move, and nothing
+    can be left in the queue that the messages say they are from."""
     allocate_address(region, service="orders-db")
-    Group(region, name="orders-db", hooks=[]).in_state("InService")
-    Group(region, name="ledger-db", hooks=[], MinSize=0, DesiredCapacity=0)
+    orders = Group(region, name="orders-db", hooks=[]).in_state("InService")
+    ledger = Group(region, name="ledger-db", hooks=[]).in_state("InService")
+    bodies = [
+        follow_up("orders-db"),
+        follow_up("ledger-db"),
+        "{",
+        follow_up("another"),
+        stopped(orders),
+        stopped(ledger),
+        stopped("i-0123456789abcdef0"),
+    ]
     with Function(tmp_path, CONFIG + GROUP.format("ledger-db"), region.url) as function:
-        bodies = [follow_up("orders-db"), follow_up("ledger-db"), "{", follow_up("another"), follow_up("ledger-db")]
         arn = "arn:aws:sqs:us-east-1:123456789012:not-there"
         failed = function.invoke(batch(bodies, arn)).answer["batchItemFailures"]
-        assert [item["itemIdentifier"] for item in failed] == ["message-1", "message-4"]
+        assert [item["itemIdentifier"] for item in failed] == ["message-1", "message-5"]
         arn = Mapping(region, function).arn
         assert function.invoke(batch(bodies, arn)).answer == {"batchItemFailures": []}
         summaries = function.summaries()
@@ -125,14 +141,9 @@ def test_only_the_messages_of_a_failed_group_come_again(region, tmp_path):
 
 def test_when_aws_is_down_the_messages_come_again_in_time(tmp_path):
     """Whose an instance is only AWS can say."""
-    event = {
-        "detail-type": "EC2 Instance State-change Notification",
-        "source": "aws.ec2",
-        "detail": {"instance-id": "i-0123456789abcdef0", "state": "stopped"},
-    }
     arn = "arn:aws:sqs:us-east-1:123456789012:events"
     with Function(tmp_path, CONFIG, NOWHERE) as function:
-        invocation = function.invoke(batch([event, "{", follow_up("orders-db")], arn), seconds=6)
+        invocation = function.invoke(batch([stopped("i-0123456789abcdef0"), "{", follow_up("orders-db")], arn), seconds=6)
         assert invocation.took < 6
         failed = invocation.answer["batchItemFailures"]
         assert [item["itemIdentifier"] for item in failed] == ["message-0", "message-2"]

@@ -97,7 +97,8 @@ impl Function {
         let ended = Ended(join_all(visits).await.into_iter().collect());
         let summary = ended.summary(&occasion);
         if occasion.queue.is_some() {
-            let again = self.to_come_again(&occasion, &addressees, &ended).await;
+            let again = self.to_come_again(&occasion, &addressees, &ended, bounds);
+            let again = again.await;
             return Ok(json!({ "batchItemFailures": again }));
         }
         let unknown = addressees.owners.as_ref().err();
@@ -146,6 +147,7 @@ impl Function {
         occasion: &Occasion,
         addressees: &Addressees,
         ended: &Ended,
+        bounds: Bounds,
     ) -> Vec<Value> {
         let mut again = Vec::new();
         for (letter, (named, unclear)) in occasion.letters.iter().zip(&addressees.by_letter) {
@@ -154,10 +156,13 @@ impl Function {
                 Err(_) => true,
                 Ok(owners) if !ended.any_failed(owners) => false,
                 // Rare: which of the letters meant the group that failed?
-                Ok(_) => match wake::whom(&self.aws, &self.config, unclear).await {
-                    Ok(owners) => ended.any_failed(&owners),
-                    Err(_) => true,
-                },
+                Ok(_) => {
+                    let asked = wake::whom(&self.aws, &self.config, unclear);
+                    match by(bounds.messages, self.clock.now(), asked).await {
+                        Some(Ok(owners)) => ended.any_failed(&owners),
+                        Some(Err(_)) | None => true,
+                    }
+                }
             };
             if let Some(id) = &letter.message
                 && (owners_failed || ended.any_failed(named))
