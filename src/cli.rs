@@ -55,6 +55,11 @@ pub enum Command {
     Adopt(Adopt),
     /// Make another instance the holder
     Switchover(Switchover),
+    /// Let file systems write again that a killed rehome left frozen
+    Thaw(Configuration),
+    /// Hold file systems still until standard input ends
+    #[command(hide = true)]
+    FreezeGuard(FreezeGuard),
     /// Rehearse a failover on the emulated region
     #[cfg(feature = "drill")]
     Drill(Drill),
@@ -169,6 +174,17 @@ pub struct Switchover {
     /// Print one JSON object at the end
     #[arg(long)]
     pub json: bool,
+}
+
+/// What a process that takes snapshots starts beside itself.
+#[derive(Debug, Args)]
+pub struct FreezeGuard {
+    /// Thaw after this time in any case
+    #[arg(long, value_name = "N")]
+    pub seconds: u64,
+    /// Mount points
+    #[arg(required = true)]
+    pub points: Vec<PathBuf>,
 }
 
 #[cfg(feature = "drill")]

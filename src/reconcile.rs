@@ -5,6 +5,7 @@
 //! how long it has waited) only saves calls; lose it and the loop goes on.
 
 mod acting;
+mod here;
 mod visiting;
 mod watching;
 
@@ -66,7 +67,7 @@ impl Teller {
         Self::new(|_, _| {})
     }
 
-    fn tell(&self, at: Timestamp, told: &Told<'_>) {
+    pub fn tell(&self, at: Timestamp, told: &Told<'_>) {
         (self.0)(at, told);
     }
 }
@@ -141,6 +142,7 @@ impl<H: Host> Runner<H> {
     /// Turns until settled or until the deadline; open lifecycle actions are
     /// kept open meanwhile.
     pub async fn until_settled(&mut self, spec: &GroupSpec, deadline: Timestamp) -> Ended {
+        self.recover(spec).await;
         let mut memory = Memory::new();
         let mut waits = Vec::new();
         loop {
@@ -176,6 +178,7 @@ impl<H: Host> Runner<H> {
         poll_every: SignedDuration,
         wake: &Notify,
     ) -> std::convert::Infallible {
+        self.recover(spec).await;
         let mut memory = Memory::new();
         let mut idle_looks = 0_u32;
         loop {
@@ -270,20 +273,7 @@ impl<H: Host> Runner<H> {
     }
 
     async fn observe(&self, spec: &GroupSpec, memory: &mut Memory) {
-        let here = match &self.host {
-            Some(host) => match host.look(spec).await {
-                Ok(here) => {
-                    memory.seat.at = Some(here.instance.clone());
-                    Some(here)
-                }
-                Err(error) => {
-                    memory.last_error = Some(error.to_string());
-                    tracing::warn!(%error, "this machine could not be looked at");
-                    None
-                }
-            },
-            None => None,
-        };
+        let here = self.look_here(spec, memory).await;
         let now = self.clock.now();
         if memory.world.is_none() {
             memory.focus = Focus::ALL;
@@ -295,7 +285,7 @@ impl<H: Host> Runner<H> {
             .aws
             .observe(spec, memory.focus, memory.world.as_ref())
             .await;
-        world.here = here;
+        world.here = self.look_again(spec, memory, &world, here).await;
         memory.world = Some(world);
     }
 

@@ -124,6 +124,8 @@ pub struct Policy {
     pub cooldown: SignedDuration,
     /// How many moves alarms may cause within an hour; at least 1.
     pub moves_per_hour: usize,
+    /// Are the file systems held still while a live set of snapshots is begun?
+    pub freeze: bool,
 }
 
 impl Default for Policy {
@@ -138,6 +140,7 @@ impl Default for Policy {
             confirm_for: SignedDuration::from_secs(60),
             cooldown: SignedDuration::from_mins(10),
             moves_per_hour: 3,
+            freeze: false,
         }
     }
 }

@@ -66,6 +66,11 @@ impl Imds {
         }
     }
 
+    /// Where Auto Scaling wants to have this instance; nothing outside a group.
+    pub(super) async fn target_state(&self) -> Result<Option<String>, HostError> {
+        self.ask(TARGET).await
+    }
+
     /// Why this instance is to go, if it was told so. Auto Scaling and EC2 say
     /// the same elsewhere, only later: silence here is no reason to stop.
     pub(super) async fn leaving(&self) -> Option<String> {

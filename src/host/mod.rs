@@ -7,15 +7,22 @@
 mod command;
 mod disks;
 mod error;
+mod freeze;
+mod grow;
 mod imds;
 pub mod linux;
 mod mountinfo;
 mod mounts;
+mod nodes;
+mod point;
 mod probe;
 mod units;
 mod users;
 
+use std::collections::BTreeMap;
+
 pub use self::error::HostError;
+pub use self::freeze::{Freeze, hold};
 pub use self::imds::Identity;
 
 use crate::ids::VolumeId;
@@ -29,6 +36,17 @@ pub trait Host {
     /// Who and where am I, am I told to go, which disks and mounts are there,
     /// how is the workload. Touches nothing.
     async fn look(&self, spec: &GroupSpec) -> Result<Here, HostError>;
+
+    /// What EC2 says is attached to this instance, by device name. True: a look
+    /// at this machine may now see more than the last one did.
+    fn learn(&self, _attached: &BTreeMap<VolumeId, String>) -> bool {
+        false
+    }
+
+    /// Puts right what a process that was killed here may have left behind.
+    async fn recover(&self, _spec: &GroupSpec) -> Result<(), HostError> {
+        Ok(())
+    }
 
     /// Stop the units in reverse order, sync, unmount every configured mount
     /// point that holds a belonging.
@@ -44,4 +62,9 @@ pub trait Host {
     /// Start the units in order. Returns when they are started, not when they
     /// are healthy: `look` says that.
     async fn start_workload(&self, spec: &GroupSpec) -> Result<(), HostError>;
+
+    /// Holds the mounted belongings still, until the answer is let go.
+    async fn freeze(&self, _spec: &GroupSpec) -> Result<Freeze, HostError> {
+        Ok(Freeze::none())
+    }
 }

@@ -1,6 +1,7 @@
 //! How is a volume mounted, and how is it let go so that nothing can write to
 //! it any more?
 
+use std::ffi::CStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,18 +10,14 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags};
 
-use super::command;
 use super::disks::EbsDisk;
 use super::error::HostError;
 use super::mountinfo::{self, Mount};
-use super::{probe, users};
+use super::{point, users};
 use crate::spec::Filesystem;
 
 /// A journal is replayed, or a large cache is written, within this time.
 const LIMIT: Duration = Duration::from_secs(300);
-const GROW: Duration = Duration::from_secs(120);
-/// Less than this is rounding, not a larger volume.
-const WORTH_GROWING: u64 = 64 << 20;
 
 /// What sits at a configured mount point.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,9 +56,19 @@ pub(super) fn look<'a>(
             disk.volume
         )),
         // Block devices have sources below /dev, network and memory have not.
-        None if mount.source.starts_with("/dev/nvme") && !exists(&mount.device) => At::Gone,
+        None if is_a_disk(&mount.source) && !exists(&mount.device) => At::Gone,
         None => At::Foreign(format!("{} ({})", mount.source, mount.filesystem)),
     }
+}
+
+pub(super) fn is_mounted(mounts: &[Mount], point: &Path) -> bool {
+    mountinfo::at(mounts, point).is_some()
+}
+
+fn is_a_disk(source: &str) -> bool {
+    ["/dev/nvme", "/dev/xvd", "/dev/sd"]
+        .iter()
+        .any(|family| source.starts_with(family))
 }
 
 pub(super) fn device_exists(number: &str) -> bool {
@@ -74,46 +81,42 @@ pub(super) async fn mount(
     point: &Path,
     filesystem: Filesystem,
 ) -> Result<(), HostError> {
-    prepare(point)?;
+    point::prepare(point)?;
     refuse_if_used(disk, point)?;
     let (source, target) = (disk.path.clone(), point.to_owned());
     let what = format!("cannot mount {} at {}", source.display(), target.display());
     let flags = MountFlags::NOATIME | MountFlags::NODEV | MountFlags::NOSUID;
-    let mounted = blocking(&what, move || {
-        rustix::mount::mount(&source, &target, filesystem.name(), flags, None)
+    let mounted = blocking(&what, LIMIT, move || {
+        rustix::mount::mount(&source, &target, filesystem.name(), flags, data(filesystem))
     })
     .await?;
     mounted.map_err(|error| {
-        let repair = match filesystem {
-            Filesystem::Ext4 => "fsck.ext4",
-            Filesystem::Xfs => "xfs_repair",
-        };
         HostError::system(
             what,
-            format!("{error}; if the file system is damaged, {repair} mends it"),
+            format!(
+                "{error}; {}",
+                mends(filesystem, &disk.path.to_string_lossy())
+            ),
         )
     })
 }
 
-/// The mount point is an empty folder afterwards.
-fn prepare(point: &Path) -> Result<(), HostError> {
-    let shown = point.display();
-    fs::create_dir_all(point)
-        .map_err(|error| HostError::system(format!("cannot make the folder {shown}"), error))?;
-    let entries = fs::read_dir(point)
-        .map_err(|error| HostError::system(format!("cannot look into {shown}"), error))?;
-    let mut names: Vec<String> = entries
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|name| name != "lost+found")
-        .collect();
-    names.sort();
-    let Some(name) = names.first() else {
-        return Ok(());
+/// A file system that finds itself damaged stops writing, whatever was once
+/// written into it. (XFS does so by itself.)
+fn data(filesystem: Filesystem) -> Option<&'static CStr> {
+    match filesystem {
+        Filesystem::Ext4 => Some(c"errors=remount-ro"),
+        Filesystem::Xfs => None,
+    }
+}
+
+/// Nothing here repairs: what a repair throws away, a person has to want.
+pub(super) fn mends(filesystem: Filesystem, device: &str) -> String {
+    let repair = match filesystem {
+        Filesystem::Ext4 => "fsck.ext4",
+        Filesystem::Xfs => "xfs_repair",
     };
-    Err(HostError::Refused(format!(
-        "{shown} is not empty (it has {name}), and mounting there would hide what it has; move it away, and keep what uses it from starting before rehome does"
-    )))
+    format!("if the file system is damaged, take a snapshot and run `{repair} {device}`")
 }
 
 /// The same disk at two places would be let go at one of them only.
@@ -181,7 +184,7 @@ pub(super) async fn clear(point: &Path) -> Result<(), HostError> {
 async fn unmount(point: &Path, mounts: &[Mount]) -> Result<(), HostError> {
     let what = format!("cannot unmount {}", point.display());
     let target = point.to_owned();
-    let unmounted = blocking(&what, move || {
+    let unmounted = blocking(&what, LIMIT, move || {
         sync(&target);
         rustix::mount::unmount(&target, UnmountFlags::NOFOLLOW)
     })
@@ -193,6 +196,13 @@ async fn unmount(point: &Path, mounts: &[Mount]) -> Result<(), HostError> {
         Err(Errno::BUSY) => Err(busy(point, mounts).await),
         Err(error) => Err(HostError::system(what, error)),
     }
+}
+
+/// Writes out what the file system mounted here still has to write.
+pub(super) async fn write_out(point: &Path, limit: Duration) -> Result<(), HostError> {
+    let what = format!("writing out {}", point.display());
+    let point = point.to_owned();
+    blocking(&what, limit, move || sync(&point)).await
 }
 
 /// Unmounting writes everything out as well; doing it first keeps the time in
@@ -213,42 +223,17 @@ async fn busy(point: &Path, mounts: &[Mount]) -> HostError {
         .collect();
     let target: PathBuf = point.to_owned();
     let search = move || users::of_mount(Path::new("/proc"), &target);
-    by.extend(blocking("search /proc", search).await.unwrap_or_default());
+    by.extend(
+        blocking("search /proc", LIMIT, search)
+            .await
+            .unwrap_or_default(),
+    );
     if by.is_empty() {
         by.push("the kernel itself (swap, a loop device, an NFS export)".to_owned());
     }
     HostError::Busy {
         mount: point.display().to_string(),
         by: by.join(", "),
-    }
-}
-
-/// Lets the file system fill a disk that has grown. A volume that is mounted
-/// but small is better than none: what fails here is said, and no error.
-pub(super) async fn grow(disk: &EbsDisk, point: &Path, filesystem: Filesystem) {
-    let spans = match probe::spans(&disk.path, filesystem.name()) {
-        Ok(Some(bytes)) => bytes,
-        Ok(None) => return,
-        Err(error) => {
-            tracing::warn!(disk = %disk.path.display(), %error, "could not read how large the file system is");
-            return;
-        }
-    };
-    if disk.bytes < spans.saturating_add(WORTH_GROWING) {
-        return;
-    }
-    let (device, point) = (disk.path.to_string_lossy(), point.to_string_lossy());
-    let argv = match filesystem {
-        Filesystem::Ext4 => ["resize2fs", &device],
-        Filesystem::Xfs => ["xfs_growfs", &point],
-    };
-    match command::run_ok(&argv, GROW).await {
-        Ok(_) => {
-            tracing::info!(volume = %disk.volume, from = spans, to = disk.bytes, "grew the file system")
-        }
-        Err(error) => {
-            tracing::warn!(volume = %disk.volume, %error, "the disk is larger than its file system, which could not be grown")
-        }
     }
 }
 
@@ -259,15 +244,16 @@ pub(super) async fn grow(disk: &EbsDisk, point: &Path, filesystem: Filesystem) {
 )]
 async fn blocking<T: Send + 'static>(
     what: &str,
+    limit: Duration,
     call: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, HostError> {
     let task = tokio::task::spawn_blocking(call);
-    match tokio::time::timeout(LIMIT, task).await {
+    match tokio::time::timeout(limit, task).await {
         Ok(Ok(result)) => Ok(result),
         Ok(Err(error)) => Err(HostError::system(what, error)),
         Err(_) => Err(HostError::TimedOut {
             what: what.to_owned(),
-            seconds: LIMIT.as_secs(),
+            seconds: limit.as_secs(),
         }),
     }
 }
@@ -277,6 +263,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::host::disks::Layout;
 
     fn disk() -> EbsDisk {
         EbsDisk {
@@ -284,7 +271,7 @@ mod tests {
             path: "/dev/nvme1n1".into(),
             number: "259:4".into(),
             bytes: 1 << 30,
-            partitioned: false,
+            layout: Layout::Whole,
         }
     }
 
@@ -308,22 +295,6 @@ mod tests {
         assert_eq!(look("/srv/memory"), foreign("tmpfs (tmpfs)"));
         assert_eq!(look("/srv/partition"), foreign("/dev/nvme1n1p1 (ext4)"));
         assert_eq!(look("/srv"), At::Nothing);
-    }
-
-    #[test]
-    fn a_mount_point_is_made_and_must_be_empty() {
-        let top = std::env::temp_dir().join(format!("rehome-point-{}", std::process::id()));
-        let point = top.join("a/b");
-        prepare(&point).unwrap();
-        fs::create_dir(point.join("lost+found")).unwrap();
-        prepare(&point).unwrap();
-        fs::write(point.join("PG_VERSION"), "17").unwrap();
-        let says = prepare(&point).unwrap_err().to_string();
-        assert!(says.contains("is not empty (it has PG_VERSION)"), "{says}");
-        let file = point.join("PG_VERSION");
-        let says = prepare(&file).unwrap_err().to_string();
-        assert!(says.starts_with("cannot make the folder "), "{says}");
-        fs::remove_dir_all(top).unwrap();
     }
 
     #[tokio::test]

@@ -1,4 +1,5 @@
-//! What is on a disk? Nothing, for sure; or a file system, and how large.
+//! What is on a disk? Nothing, for sure; or a file system, how large, and
+//! whether it says of itself that it is damaged.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use super::command::{self, Ended};
 use super::error::HostError;
+use crate::spec::Filesystem;
 
 const LIMIT: Duration = Duration::from_secs(30);
 /// A blank volume reads as zeros; what nobody recognises need not be nothing.
@@ -63,24 +65,39 @@ fn begins_with_zeros(path: &Path) -> std::io::Result<bool> {
 }
 
 /// How many bytes the file system on this disk spans, if its superblock says so.
-pub(super) fn spans(path: &Path, filesystem: &str) -> std::io::Result<Option<u64>> {
-    let mut file = File::open(path)?;
-    let mut block = Vec::with_capacity(1024);
-    if filesystem == "ext4" {
-        file.seek(SeekFrom::Start(1024))?;
-    }
-    file.take(1024).read_to_end(&mut block)?;
+pub(super) fn spans(path: &Path, filesystem: Filesystem) -> std::io::Result<Option<u64>> {
+    let block = superblock(path, filesystem)?;
     Ok(match filesystem {
-        "ext4" => ext4_bytes(&block),
-        "xfs" => xfs_bytes(&block),
-        _ => None,
+        Filesystem::Ext4 => ext4_bytes(&block),
+        Filesystem::Xfs => xfs_bytes(&block),
     })
 }
 
-fn ext4_bytes(superblock: &[u8]) -> Option<u64> {
-    if field(superblock, 0x38)? != [0x53, 0xEF] {
-        return None;
+/// Why this file system is not to be mounted before a person has seen to it.
+/// (XFS keeps no such note: it refuses the mount itself.)
+pub(super) fn damage(path: &Path, filesystem: Filesystem) -> std::io::Result<Option<&'static str>> {
+    match filesystem {
+        Filesystem::Ext4 => Ok(ext4_damage(&superblock(path, filesystem)?)),
+        Filesystem::Xfs => Ok(None),
     }
+}
+
+fn superblock(path: &Path, filesystem: Filesystem) -> std::io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let mut block = Vec::with_capacity(1024);
+    if filesystem == Filesystem::Ext4 {
+        file.seek(SeekFrom::Start(1024))?;
+    }
+    file.take(1024).read_to_end(&mut block)?;
+    Ok(block)
+}
+
+fn is_ext4(superblock: &[u8]) -> Option<()> {
+    (field(superblock, 0x38)? == [0x53, 0xEF]).then_some(())
+}
+
+fn ext4_bytes(superblock: &[u8]) -> Option<u64> {
+    is_ext4(superblock)?;
     let low = u32::from_le_bytes(field(superblock, 0x4)?);
     let shift = u32::from_le_bytes(field(superblock, 0x18)?);
     let features = u32::from_le_bytes(field(superblock, 0x60)?);
@@ -91,6 +108,22 @@ fn ext4_bytes(superblock: &[u8]) -> Option<u64> {
     };
     let blocks = u64::from(high) << 32 | u64::from(low);
     blocks.checked_mul(1024_u64.checked_shl(shift)?)
+}
+
+/// A journal that has to be replayed is no damage: mounting does that.
+fn ext4_damage(superblock: &[u8]) -> Option<&'static str> {
+    const VALID: u16 = 1;
+    const ERRORS: u16 = 2;
+    is_ext4(superblock)?;
+    let state = u16::from_le_bytes(field(superblock, 0x3A)?);
+    if state & ERRORS != 0 {
+        Some("errors were found on it while it was in use")
+    } else if state & VALID == 0 {
+        // With a journal, this note is never taken away while it is mounted.
+        Some("it has no journal, and was not unmounted")
+    } else {
+        None
+    }
 }
 
 fn xfs_bytes(superblock: &[u8]) -> Option<u64> {
@@ -184,6 +217,17 @@ mod tests {
         xfs[4..8].copy_from_slice(&4096_u32.to_be_bytes());
         xfs[8..16].copy_from_slice(&262_144_u64.to_be_bytes());
         assert_eq!(xfs_bytes(&xfs), Some(1 << 30));
+    }
+
+    #[test]
+    fn a_file_system_says_that_it_is_damaged() {
+        let mut ext4 = vec![0; 1024];
+        assert_eq!(ext4_damage(&ext4), None, "no ext4 at all");
+        ext4[0x38..0x3A].copy_from_slice(&[0x53, 0xEF]);
+        for (state, damaged) in [(1, false), (5, false), (0, true), (3, true), (2, true)] {
+            ext4[0x3A] = state;
+            assert_eq!(ext4_damage(&ext4).is_some(), damaged, "{state}");
+        }
     }
 
     #[test]

@@ -22,12 +22,15 @@ impl<H: Host> Runner<H> {
         let now = self.clock.now();
         let (local, remote): (Vec<&Step>, Vec<&Step>) = steps.iter().partition(|s| is_local(s));
         let remote = async {
+            let frozen = self.freeze(spec, &remote).await;
             let calls = remote.iter().map(|step| async {
                 self.tell(&Told::Doing(step));
                 let done = self.aws.act(spec, step, now).await;
                 (*step, done.map_err(|e| (e.to_string(), e.is_denied())))
             });
-            join_all(calls).await
+            let done = join_all(calls).await;
+            self.thaw(spec, frozen).await;
+            done
         };
         let local = async {
             let mut done = Vec::new();

@@ -5,12 +5,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::tell::Entry;
-use super::{Failure, clock, configuration, groups, print, print_json, tell};
+use super::{Failure, arrival, clock, configuration, groups, print, print_json, tell};
 use crate::aws::Aws;
 use crate::cli::Bootstrap;
 use crate::host::Identity;
 use crate::host::linux::LinuxHost;
-use crate::ids::InstanceId;
 use crate::plan::Wait;
 use crate::reconcile::{Ended, Runner};
 use crate::spec::GroupSpec;
@@ -22,6 +21,9 @@ struct Report<'a> {
     instance: &'a str,
     zone: &'a str,
     settled: bool,
+    /// Nothing is brought here before it is taken into service.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    warm_pool: bool,
     seconds: f64,
     did: Vec<Entry>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,31 +66,18 @@ pub(super) async fn run(options: &Bootstrap) -> Result<(), Failure> {
         clock: clock.clone(),
         teller,
     };
-    let ended = runner.until_settled(&spec, deadline).await;
-    let ended = refuse_strangers(ended, &identity.instance);
+    let warm = arrival::is_in_warm_pool(&runner).await;
+    let ended = if warm {
+        arrival::enter_warm_pool(&runner, &spec, &identity.instance, deadline).await?
+    } else {
+        arrival::settle(&mut runner, &spec, &identity.instance, deadline).await
+    };
     let seconds = clock.now().duration_since(start).as_secs_f64();
     if options.json {
         let did = entries.borrow().clone();
-        print_json(&report(&spec, &identity, seconds, did, &ended))?;
+        print_json(&report(&spec, &identity, seconds, did, &ended, warm))?;
     }
-    conclude(&spec, seconds, ended, options)
-}
-
-/// The belongings may well be in their place, but then they are not here, and
-/// whoever started this must not go on as if they were.
-fn refuse_strangers(ended: Ended, here: &InstanceId) -> Ended {
-    let group = match &ended {
-        Ended::Settled(world) => world.group.known(),
-        _ => None,
-    };
-    let Some(group) = group.filter(|group| !group.members.contains_key(here)) else {
-        return ended;
-    };
-    let members: Vec<&str> = group.members.keys().map(InstanceId::as_str).collect();
-    Ended::Failed(format!(
-        "{here} is no member of this group, so nothing was brought here; its members are: {}",
-        members.join(", ")
-    ))
+    conclude(&spec, seconds, ended, warm, options)
 }
 
 fn only_group(groups: Vec<GroupSpec>) -> Result<GroupSpec, Failure> {
@@ -109,6 +98,7 @@ fn report<'a>(
     seconds: f64,
     did: Vec<Entry>,
     ended: &Ended,
+    warm_pool: bool,
 ) -> Report<'a> {
     let (error, waits) = match ended {
         Ended::Settled(_) => (None, Vec::new()),
@@ -120,6 +110,7 @@ fn report<'a>(
         instance: identity.instance.as_str(),
         zone: identity.zone.as_str(),
         settled: matches!(ended, Ended::Settled(_)),
+        warm_pool,
         seconds,
         did,
         error,
@@ -137,10 +128,15 @@ fn conclude(
     spec: &GroupSpec,
     seconds: f64,
     ended: Ended,
+    warm: bool,
     options: &Bootstrap,
 ) -> Result<(), Failure> {
     match ended {
         Ended::Settled(_) if options.json => Ok(()),
+        Ended::Settled(_) if warm => print(&format!(
+            "{}: in the warm pool, ready after {seconds:.1} s; its belongings come when it is taken into service\n",
+            spec.name
+        )),
         Ended::Settled(_) => print(&format!("{}: settled after {seconds:.1} s\n", spec.name)),
         Ended::Failed(why) => Err(Failure::Failed(format!("{}: {why}", spec.name))),
         Ended::OutOfTime { waits, last_error } => Err(Failure::OutOfTime(out_of_time(

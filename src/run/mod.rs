@@ -3,6 +3,7 @@
 //! Only here is a clock read: everything below is told the time.
 
 mod adopt;
+mod arrival;
 mod bootstrap;
 #[cfg(feature = "drill")]
 pub mod crashes;
@@ -10,6 +11,7 @@ mod crew;
 mod daemon;
 #[cfg(feature = "drill")]
 pub mod drill;
+mod freeze;
 mod lambda;
 mod listen;
 #[cfg(feature = "drill")]
@@ -114,6 +116,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Switchover(options) => on_runtime(switchover::run(&options)),
         #[cfg(feature = "drill")]
         Command::Drill(options) if options.live => live::run(&options),
+        Command::Thaw(options) => on_runtime(freeze::thaw(&options)),
+        Command::FreezeGuard(options) => on_runtime(freeze::hold(&options)),
         #[cfg(feature = "drill")]
         Command::Drill(options) => rehearse(options),
         #[cfg(feature = "drill")]

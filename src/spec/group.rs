@@ -224,7 +224,7 @@ fn policy(table: &Table<'_>) -> Result<Policy, ConfigError> {
         ("cooldown", "10m", &mut policy.cooldown),
     ];
     let mut known: Vec<&str> = durations.iter().map(|(key, ..)| *key).collect();
-    known.extend(["keep_snapshots", "moves_per_hour"]);
+    known.extend(["keep_snapshots", "moves_per_hour", "freeze"]);
     let table = item.table(&known)?;
     for (key, example, place) in durations {
         if let Some(item) = table.get(key) {
@@ -238,6 +238,9 @@ fn policy(table: &Table<'_>) -> Result<Policy, ConfigError> {
     if let Some(item) = table.get("moves_per_hour") {
         // They are remembered in one tag, which has room for a few more.
         policy.moves_per_hour = item.number(1..13)? as usize;
+    }
+    if let Some(item) = table.get("freeze") {
+        policy.freeze = item.flag()?;
     }
     Ok(policy)
 }

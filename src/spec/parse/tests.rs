@@ -62,6 +62,7 @@ name = "orders-db-status"
 [group.policy]
 snapshot_every  = "5m"
 keep_snapshots  = 3
+freeze          = true
 keep_old_volume = "48h"
 max_data_loss   = "1h30m"
 quiesce_timeout = "90s"
@@ -103,6 +104,7 @@ poll_every    = "30s"
     assert_eq!(data.first.encrypted, Some(true), "a key means encryption");
     assert_eq!(orders.policy.max_data_loss, SignedDuration::from_mins(90));
     assert_eq!(orders.policy.keep_snapshots, 3);
+    assert!(orders.policy.freeze);
     assert_eq!(
         gateway.kind,
         Kind::Pair {
@@ -157,7 +159,7 @@ fn an_unknown_key_is_named_with_the_known_ones() {
     );
     refused(
         &volume("[group.policy]\ncool_down = \"1m\""),
-        "rehome.toml:7: group.policy.cool_down: unknown key; did you mean cooldown? known are snapshot_every, keep_old_volume, max_data_loss, quiesce_timeout, capture_timeout, confirm_for, cooldown, keep_snapshots",
+        "rehome.toml:7: group.policy.cool_down: unknown key; did you mean cooldown? known are snapshot_every, keep_old_volume, max_data_loss, quiesce_timeout, capture_timeout, confirm_for, cooldown, keep_snapshots, freeze",
     );
     refused(
         "[walk]\n",
@@ -212,6 +214,10 @@ fn numbers_have_their_range() {
     refused(
         &volume("[group.policy]\nkeep_snapshots = 0"),
         "rehome.toml:7: group.policy.keep_snapshots: must be a whole number from 1 to 10000, but is 0",
+    );
+    refused(
+        &volume("[group.policy]\nfreeze = \"yes\""),
+        "rehome.toml:7: group.policy.freeze: must be true or false, without quotes, but is a text",
     );
     refused(
         &volume("size_gib = -5"),
