@@ -2,7 +2,7 @@
 //! wanted it is killed.
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -115,7 +115,7 @@ fn freeze_and_hang(machine: &Machine) -> ! {
     let spec = machine.spec("ext4", POLICY);
     block_on(async {
         let _frozen = machine.host().freeze(&spec).await.unwrap();
-        println!("frozen");
+        std::io::stdout().write_all(b"frozen\n").unwrap();
         std::future::pending().await
     })
 }

@@ -159,7 +159,7 @@ fn an_unknown_key_is_named_with_the_known_ones() {
     );
     refused(
         &volume("[group.policy]\ncool_down = \"1m\""),
-        "rehome.toml:7: group.policy.cool_down: unknown key; did you mean cooldown? known are snapshot_every, keep_old_volume, max_data_loss, quiesce_timeout, capture_timeout, confirm_for, cooldown, keep_snapshots, freeze",
+        "rehome.toml:7: group.policy.cool_down: unknown key; did you mean cooldown? known are snapshot_every, keep_old_volume, max_data_loss, quiesce_timeout, capture_timeout, confirm_for, cooldown, keep_snapshots, moves_per_hour, freeze",
     );
     refused(
         "[walk]\n",
