@@ -5,7 +5,7 @@ import json
 import subprocess
 
 import pytest
-from support.aws import Session, environment, tags
+from support.aws import Session, environment, tags, until
 from support.group import Group
 from support.process import PROJECT, REHOME, Server
 from support.runtime_api import Function, Mapping
@@ -145,10 +145,42 @@ def test_a_daemon_and_a_function_end_as_one_would(region, tmp_path):
     assert {capture["VolumeId"] for capture in captures(region)} == {made[0]["VolumeId"]}
 
 
+def test_a_function_that_is_killed_is_followed_by_another(region, tmp_path):
+    """As Lambda does at the deadline: in the middle, with nothing left behind."""
+    allocation = allocate_address(region, service="orders")
+    group = Group(region)
+    with Function(tmp_path, CONFIG, region.url) as function:
+        mapping = Mapping(region, function)
+        first = mapping.feed(lambda: serves(region, group, allocation), "the first member to serve")
+        mapping.feed(mapping.drained, "the queue to be empty")
+        # What is not deleted comes again soon.
+        region.sqs.set_queue_attributes(QueueUrl=mapping.url, Attributes={"VisibilityTimeout": "2"})
+        region.autoscaling.set_instance_health(
+            InstanceId=first, HealthStatus="Unhealthy", ShouldRespectGracePeriod=False
+        )
+
+        def captured():
+            messages, event = mapping.receive()
+            if messages:
+                function.send(event)
+            return captures(region)
+
+        until(captured, "the capture")
+        function.process.kill()
+    with Function(tmp_path, CONFIG, region.url) as function:
+        mapping = Mapping(region, function)
+        mapping.feed(lambda: serves(region, group, allocation, but=[first]), "the heir to serve")
+    assert max(mapping.receives.values()) > 1
+    old, new = volumes(region)
+    assert {capture["VolumeId"] for capture in captures(region)} == {old["VolumeId"]}
+    assert tags(new)["rehome:epoch"] == "2"
+
+
+# On a metric of one's own: nothing but `ring` changes its state.
 ALARM = {
     "AlarmName": "orders-db-status",
-    "Namespace": "AWS/EC2",
-    "MetricName": "StatusCheckFailed",
+    "Namespace": "Orders",
+    "MetricName": "Unanswered",
     "Statistic": "Maximum",
     "Period": 60,
     "EvaluationPeriods": 2,

@@ -241,17 +241,22 @@ class Mapping:
         self.receives = {}
         self.follow_ups = 0
 
-    def turn(self):
-        """One batch, if there is one."""
+    def receive(self):
+        """Messages, and the event that hands them to the function."""
         messages = self.sqs.receive_message(
             QueueUrl=self.url, MaxNumberOfMessages=10, AttributeNames=["All"], WaitTimeSeconds=1
         ).get("Messages", [])
-        if not messages:
-            return None
         for message in messages:
             self.receives[message["MessageId"]] = int(message["Attributes"]["ApproximateReceiveCount"])
             self.follow_ups += '"rehome"' in message["Body"]
-        invocation = self.function.invoke(batch([m["Body"] for m in messages], self.arn, messages), self.seconds)
+        return messages, batch([message["Body"] for message in messages], self.arn, messages)
+
+    def turn(self):
+        """One batch, if there is one."""
+        messages, event = self.receive()
+        if not messages:
+            return None
+        invocation = self.function.invoke(event, self.seconds)
         assert invocation.error is None, invocation.error
         failed = {item["itemIdentifier"] for item in invocation.answer["batchItemFailures"]}
         for message in messages:
