@@ -260,6 +260,23 @@ fn a_long_upload_is_waited_for_by_messages() {
 }
 
 #[test]
+fn a_hook_with_little_patience_is_kept_open() {
+    on_stage(async {
+        // The shortest time-out there is: too short to go away meanwhile.
+        let mut mapping = Mapping::new(1, 30, Duration::from_secs(20 * 60)).await;
+        let first = mapping.settle().await;
+        mapping.fail(&first);
+        let is_over = |it: &Mapping| it.serves().is_some_and(|id| id != first);
+        mapping.until(minutes(30), is_over).await;
+        assert!(mapping.invocations.iter().all(|run| *run < LONGEST));
+        assert_eq!(mapping.most_received, 1);
+        // No launch was given up for want of a heartbeat.
+        let truth = mapping.stage.shared.lock().truth();
+        assert_eq!(truth.instances.len(), 2);
+    });
+}
+
+#[test]
 fn a_storm_of_events_leaves_few_messages() {
     on_stage(async {
         let mut mapping = Mapping::new(3, 3600, Duration::from_secs(3600)).await;
