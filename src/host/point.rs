@@ -1,9 +1,9 @@
 //! May this folder be a mount point? What is mounted there hides what the
 //! folder has, and is looked for under its real name.
 
-use std::fs::{self, DirBuilder, Metadata};
+use std::fs::{self, Metadata, Permissions};
 use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::error::HostError;
@@ -42,14 +42,20 @@ fn look(path: &Path) -> Result<Option<Metadata>, HostError> {
     }
 }
 
+/// Whoever the data belongs to must be able to come through, whatever umask
+/// this process runs with.
 fn make(folder: &Path) -> Result<(), HostError> {
-    match DirBuilder::new().mode(0o755).create(folder) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(HostError::system(
+    let made = match fs::create_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => fs::set_permissions(folder, Permissions::from_mode(0o755)),
+    };
+    made.map_err(|error| {
+        HostError::system(
             format!("cannot make the folder {}", folder.display()),
             error,
-        )),
-        _ => Ok(()),
-    }
+        )
+    })
 }
 
 /// The kernel names a mount by its real path: under another name it would be
