@@ -143,11 +143,11 @@ impl Listener {
         let _ = self.common.calls.send(call).await;
     }
 
-    fn does_not_understand(&mut self, why: Unheard, message: &str) {
+    fn does_not_understand(&mut self, why: Unheard, id: &str) {
         self.count.unheard = self.count.unheard.saturating_add(1);
         if self.reasons.len() < MOST_KEPT && !self.reasons.contains(&why) {
             let url = &self.url;
-            tracing::warn!(%why, message, url, "a message of the queue concerns nobody; more of its kind are only counted");
+            tracing::warn!(%why, id, url, "a message of the queue concerns nobody; more of its kind are only counted");
             self.reasons.insert(why);
         }
     }

@@ -10,15 +10,17 @@ READS = ("Describe", "Get", "List")
 
 
 class Proxy:
-    """Passes every request on; calls `strike` around the change number `at`.
+    """Passes every request on; calls `strike` around the change number `at`, or
+    around every call of the action `only`.
 
     `strike(handler, forward)` decides what becomes of that one request:
     `forward()` carries it out and returns what answers it.
     """
 
-    def __init__(self, target, at=None, strike=None):
+    def __init__(self, target, at=None, strike=None, only=None):
         self.target = urllib.parse.urlsplit(target).netloc
-        self.at, self.strike = at, strike
+        self.at, self.strike, self.only = at, strike, only
+        self.asked = []
         self.changes = []
         self._lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"proxy": self})
@@ -35,9 +37,14 @@ class Proxy:
         self._server.server_close()
         self._thread.join()
 
-    def is_struck(self, body):
-        """Counts the changes; true for the one that is chosen."""
+    def is_struck(self, headers, path, body):
+        """Counts the calls and the changes; true for what is chosen."""
         action = urllib.parse.parse_qs(body.decode("utf-8", "replace")).get("Action", [""])[0]
+        other = headers.get("x-amz-target", path).rpartition("." if "x-amz-target" in headers else "/")[2]
+        with self._lock:
+            self.asked.append(action or other)
+        if self.only:
+            return self.only == (action or other)
         if not action or action.startswith(READS):
             return False
         with self._lock:
@@ -67,7 +74,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             finally:
                 connection.close()
 
-        if self.proxy.is_struck(body):
+        if self.proxy.is_struck(self.headers, self.path, body):
             self.proxy.strike(self, forward)
         else:
             self.answer(*forward())
