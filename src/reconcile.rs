@@ -108,6 +108,7 @@ struct Memory {
     beats: BTreeMap<Action, Timestamp>,
     first_beat: SignedDuration,
     told: BTreeSet<String>,
+    announced: BTreeSet<String>,
     last_error: Option<String>,
     denied_since: Option<Timestamp>,
 }
@@ -123,6 +124,7 @@ impl Memory {
             beats: BTreeMap::new(),
             first_beat: FIRST_BEAT,
             told: BTreeSet::new(),
+            announced: BTreeSet::new(),
             last_error: None,
             denied_since: None,
         }
@@ -207,7 +209,7 @@ impl<H: Host> Runner<H> {
                         memory.told.clear();
                     }
                     self.upkeep(spec, &mut memory, plan).await;
-                    let woken = self.idle(spec, &memory, poll_every, wake).await;
+                    let woken = self.idle(spec, &mut memory, poll_every, wake).await;
                     idle_looks = idle_looks.wrapping_add(1);
                     memory.focus = match woken {
                         Some(focus) => focus,

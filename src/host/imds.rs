@@ -1,10 +1,12 @@
 //! Who is this machine, and was it told to go? The instance metadata service
 //! says, in its second version (IMDSv2).
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_config::imds::Client;
 use aws_config::imds::client::error::{ErrorResponse, ImdsError};
+use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use super::error::HostError;
@@ -14,11 +16,15 @@ const CONNECT: Duration = Duration::from_secs(1);
 /// One question with all its attempts.
 const ANSWER: Duration = Duration::from_secs(4);
 const ATTEMPTS: u32 = 3;
+/// An instance has one or two scheduled events at a time.
+const MOST_PLANS: usize = 20;
 
 const INSTANCE: &str = "/latest/meta-data/instance-id";
 const ZONE: &str = "/latest/meta-data/placement/availability-zone";
 const TARGET: &str = "/latest/meta-data/autoscaling/target-lifecycle-state";
 const SPOT: &str = "/latest/meta-data/spot/instance-action";
+const REBALANCE: &str = "/latest/meta-data/events/recommendations/rebalance";
+const MAINTENANCE: &str = "/latest/meta-data/events/maintenance/scheduled";
 
 /// Neither changes while the instance lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +90,18 @@ impl Imds {
         told_to_go(known(target).as_deref(), known(spot).as_deref())
     }
 
+    /// What is announced, and no reason to leave yet. Silence is nothing new.
+    pub(super) async fn announced(&self) -> BTreeSet<String> {
+        let (rebalance, maintenance) = tokio::join!(self.ask(REBALANCE), self.ask(MAINTENANCE));
+        let known = |answer: Result<Option<String>, HostError>| answer.ok().flatten();
+        let rebalance = known(rebalance).map(|notice| risk(&notice));
+        let maintenance = known(maintenance).map(|events| plans(&events));
+        rebalance
+            .into_iter()
+            .chain(maintenance.into_iter().flatten())
+            .collect()
+    }
+
     /// None: the service answers that there is no such thing.
     async fn ask(&self, path: &str) -> Result<Option<String>, HostError> {
         match self.client.get(path).await {
@@ -114,8 +132,8 @@ fn told_to_go(target: Option<&str>, spot: Option<&str>) -> Option<String> {
     if target == Some("Terminated") {
         return Some("Auto Scaling is terminating it".to_owned());
     }
-    let notice: serde_json::Value = serde_json::from_str(spot?).unwrap_or_default();
-    let field = |name| notice.get(name).and_then(serde_json::Value::as_str);
+    let notice: Value = serde_json::from_str(spot?).unwrap_or_default();
+    let field = |name| notice.get(name).and_then(Value::as_str);
     // Whatever the notice says in detail, that there is one is the news.
     let action = field("action").unwrap_or("interrupt");
     Some(match field("time") {
@@ -124,9 +142,67 @@ fn told_to_go(target: Option<&str>, spot: Option<&str>) -> Option<String> {
     })
 }
 
+fn risk(notice: &str) -> String {
+    let notice: Value = serde_json::from_str(notice).unwrap_or_default();
+    let risk = "it is at a higher risk of being interrupted";
+    match notice.get("noticeTime").and_then(Value::as_str) {
+        Some(since) => format!("{risk} since {}", start_of(since)),
+        None => risk.to_owned(),
+    }
+}
+
+/// The scheduled events that are neither over nor called off.
+fn plans(events: &str) -> Vec<String> {
+    let events: Value = serde_json::from_str(events).unwrap_or_default();
+    let events = events.as_array().map_or(&[][..], Vec::as_slice);
+    let plan = |event: &Value| {
+        let field = |name| event.get(name).and_then(Value::as_str);
+        if field("State") != Some("active") {
+            return None;
+        }
+        let what = start_of(field("Code").unwrap_or("maintenance"));
+        Some(match field("NotBefore") {
+            Some(from) => format!("{what}, not before {}", start_of(from)),
+            None => what,
+        })
+    };
+    events.iter().take(MOST_PLANS).filter_map(plan).collect()
+}
+
+/// Enough of it to know what is meant.
+fn start_of(text: &str) -> String {
+    text.chars().take(100).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::told_to_go;
+    use super::{plans, risk, told_to_go};
+
+    #[test]
+    fn what_is_announced_is_said_in_short() {
+        assert_eq!(
+            risk(r#"{"noticeTime":"2026-11-20T10:00:00Z"}"#),
+            "it is at a higher risk of being interrupted since 2026-11-20T10:00:00Z"
+        );
+        assert_eq!(
+            risk("garbled"),
+            "it is at a higher risk of being interrupted"
+        );
+        let events = r#"[
+            {"Code":"instance-retirement","State":"active","NotBefore":"21 Jan 2026 09:00:43 GMT","EventId":"instance-event-1"},
+            {"Code":"system-reboot","State":"completed"},
+            {"State":"active"},
+            7
+        ]"#;
+        assert_eq!(
+            plans(events),
+            [
+                "instance-retirement, not before 21 Jan 2026 09:00:43 GMT",
+                "maintenance"
+            ]
+        );
+        assert!(plans("{}").is_empty() && plans("[").is_empty());
+    }
 
     #[test]
     fn only_an_end_is_a_reason_to_leave() {

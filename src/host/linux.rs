@@ -1,7 +1,7 @@
 //! The real machine: an EC2 instance under Linux.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -115,6 +115,8 @@ impl Default for LinuxHost {
 }
 
 impl Host for LinuxHost {
+    const LOOKS_FREELY: bool = false;
+
     async fn look(&self, spec: &GroupSpec) -> Result<Here, HostError> {
         let identity = self.imds.identity().await?;
         // A machine that mounts nothing is asked nothing about its disks.
@@ -150,6 +152,14 @@ impl Host for LinuxHost {
         let points = mount_points(spec).map(|(_, point)| point);
         let mounted = points.filter(|point| mounts::is_mounted(&mounts, point));
         freeze::thaw(&mounted.collect::<Vec<_>>()).await
+    }
+
+    async fn leaving(&self, _: &GroupSpec) -> Result<Option<String>, HostError> {
+        Ok(self.imds.leaving().await)
+    }
+
+    async fn announced(&self) -> BTreeSet<String> {
+        self.imds.announced().await
     }
 
     async fn quiesce(&self, spec: &GroupSpec) -> Result<(), HostError> {

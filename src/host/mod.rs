@@ -19,7 +19,7 @@ mod probe;
 mod units;
 mod users;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use self::error::HostError;
 pub use self::freeze::{Freeze, hold};
@@ -33,6 +33,9 @@ use crate::world::Here;
 /// bounded in time.
 #[allow(async_fn_in_trait)] // one thread, no Send needed
 pub trait Host {
+    /// Does a look cost nothing? One that starts processes does.
+    const LOOKS_FREELY: bool = true;
+
     /// Who and where am I, am I told to go, which disks and mounts are there,
     /// how is the workload. Touches nothing.
     async fn look(&self, spec: &GroupSpec) -> Result<Here, HostError>;
@@ -46,6 +49,17 @@ pub trait Host {
     /// Puts right what a process that was killed here may have left behind.
     async fn recover(&self, _spec: &GroupSpec) -> Result<(), HostError> {
         Ok(())
+    }
+
+    /// Only why this machine is to go, if it is: for whoever asks often.
+    async fn leaving(&self, spec: &GroupSpec) -> Result<Option<String>, HostError> {
+        Ok(self.look(spec).await?.leaving)
+    }
+
+    /// What EC2 announces for this instance: maintenance, a higher risk that it
+    /// is taken away. None of it is an order to go.
+    async fn announced(&self) -> BTreeSet<String> {
+        BTreeSet::new()
     }
 
     /// Stop the units in reverse order, sync, unmount every configured mount

@@ -13,6 +13,9 @@ use crate::world::Here;
 
 /// How often a pausing runner asks its own machine, which costs no API call.
 const LOOK_HERE: SignedDuration = SignedDuration::from_secs(1);
+/// A settled one asks only whether it is to go that often, if more than that
+/// costs something: how its disks and its workload are, it asks more seldom.
+const LOOK_CLOSER: SignedDuration = SignedDuration::from_secs(10);
 
 impl<H: Host> Runner<H> {
     /// Sleeps as long as what is waited for deserves, and sets what to look at then.
@@ -54,11 +57,12 @@ impl<H: Host> Runner<H> {
     pub(super) async fn idle(
         &self,
         spec: &GroupSpec,
-        memory: &Memory,
+        memory: &mut Memory,
         poll_every: SignedDuration,
         wake: &Notify,
     ) -> Option<Focus> {
         let end = later(self.clock.now(), poll_every);
+        let mut closer = later(self.clock.now(), LOOK_CLOSER);
         loop {
             let now = self.clock.now();
             if now >= end {
@@ -75,8 +79,16 @@ impl<H: Host> Runner<H> {
                 () = self.sleep(nap) => {}
                 () = wake.notified() => return Some(Focus::ALL),
             }
-            if let Some(focus) = self.has_changed_here(spec, memory).await {
-                return Some(focus);
+            let now = self.clock.now();
+            let changed = if !H::LOOKS_FREELY && now < closer {
+                self.is_told_otherwise(spec, memory).await
+            } else {
+                closer = later(now, LOOK_CLOSER);
+                self.listen_to_ec2(spec, memory).await;
+                self.has_changed_here(spec, memory).await
+            };
+            if changed.is_some() {
+                return changed;
             }
         }
     }
@@ -109,6 +121,31 @@ impl<H: Host> Runner<H> {
                 None => {}
             }
         }
+    }
+
+    /// Whether this machine is to go, and whether that is news.
+    async fn is_told_otherwise(&self, spec: &GroupSpec, memory: &Memory) -> Option<Focus> {
+        let host = self.host.as_ref()?;
+        let before = memory.world.as_ref().and_then(|w| w.here.as_ref())?;
+        let leaving = host.leaving(spec).await.ok()?;
+        if leaving == before.leaving {
+            None
+        } else if leaving.is_some() {
+            Some(Focus::leaving())
+        } else {
+            Some(Focus::ALL)
+        }
+    }
+
+    /// What EC2 announces for this instance is told once, while it stands.
+    /// Nothing is moved for it: what comes of it, Auto Scaling decides.
+    async fn listen_to_ec2(&self, spec: &GroupSpec, memory: &mut Memory) {
+        let Some(host) = &self.host else { return };
+        let announced = host.announced().await;
+        for what in announced.difference(&memory.announced) {
+            tracing::warn!(group = %spec.name, what, "EC2 announces something for this instance");
+        }
+        memory.announced = announced;
     }
 
     /// What this machine alone tells, and how much of the world it makes worth
