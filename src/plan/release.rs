@@ -88,7 +88,9 @@ fn is_serving(here: &Here, spec: &GroupSpec) -> bool {
         .mounts
         .values()
         .any(|m| matches!(m, Mounted::Volume(_)));
+    // Without units there is nothing to stop, whatever the health command says.
     let running = !spec.volumes.is_empty()
+        && !spec.workload.units.is_empty()
         && matches!(here.workload, Workload::Unhealthy(_) | Workload::Healthy);
     mounted || running
 }

@@ -16,23 +16,26 @@ name     = "data"
 device   = "/dev/sdf"
 size_gib = 1
 
-[group.workload]
-health = ["sh", "-c", "echo healthy >> {}"]
-
 [wake]
 poll_every = "1h"
 """
+HEALTH = """
+[group.workload]
+health = ["sh", "-c", "echo healthy >> {}"]
+"""
 TARGET = "/latest/meta-data/autoscaling/target-lifecycle-state"
+MAINTENANCE = "/latest/meta-data/events/maintenance/scheduled"
 
 
 @pytest.fixture
-def here(region, imds, tmp_path):
-    """A daemon on the only member, settled; and the group."""
+def here(request, region, imds, tmp_path):
+    """A daemon on the only member, settled; the group, and the member."""
     group = Group(region)
     member = group.in_state("Pending:Wait")
     found = region.ec2.describe_instances(InstanceIds=[member])["Reservations"][0]["Instances"][0]
     imds.become(member, found["Placement"]["AvailabilityZone"])
-    text = CONFIG.format(tmp_path / "healthy")
+    more = getattr(request, "param", "").format(tmp_path / "healthy")
+    text = CONFIG.replace("[wake]", more + "\n[wake]")
     metadata = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": imds.url, "AWS_EC2_METADATA_DISABLED": None}
     with Daemon(tmp_path, region.url, text, **metadata) as daemon:
         daemon.says("serves the group from its instance")
@@ -42,6 +45,7 @@ def here(region, imds, tmp_path):
         assert daemon.stop() == 0
 
 
+@pytest.mark.parametrize("here", ["", HEALTH], ids=["bare", "healthy"], indirect=True)
 def test_it_lets_go_as_soon_as_its_target_is_its_end(region, imds, here):
     daemon, group, member = here
     volumes = [{"Name": "tag:rehome:group", "Values": ["orders-db"]}]
@@ -58,21 +62,21 @@ def test_it_lets_go_as_soon_as_its_target_is_its_end(region, imds, here):
     until(lambda: group.members().get(member) != "Terminating:Wait", "the terminate action to be completed")
 
 
-def test_what_ec2_announces_is_said_once_and_moves_nothing(region, imds, here):
+def test_what_ec2_announces_is_said_once_and_moves_nothing(imds, here):
     daemon, group, member = here
     event = {"Code": "instance-retirement", "State": "active", "NotBefore": "21 Jan 2027 09:00:43 GMT"}
     imds.paths["events/maintenance/scheduled"] = json.dumps([event])
     imds.paths["events/recommendations/rebalance"] = '{"noticeTime": "2026-11-20T10:00:00Z"}'
     announced = "EC2 announces something for this instance"
     until(lambda: len(daemon.says(announced)) == 2, "both to be said")
-    assert "instance-retirement, not before 21 Jan" in [line["what"] for line in daemon.says(announced)][0]
-    asked = imds.asked.count("/latest/meta-data/events/maintenance/scheduled")
-    again = "/latest/meta-data/events/maintenance/scheduled"
-    until(lambda: imds.asked.count(again) > asked + 1, "it to ask again")
+    assert "instance-retirement, not before 21 Jan" in daemon.says(announced)[0]["what"]
+    asked = imds.asked.count(MAINTENANCE)
+    until(lambda: imds.asked.count(MAINTENANCE) > asked, "it to ask again")
     assert len(daemon.says(announced)) == 2
     assert group.members() == {member: "InService"}
 
 
+@pytest.mark.parametrize("here", [HEALTH], ids=["healthy"], indirect=True)
 def test_a_quiet_instance_runs_its_health_command_seldom(imds, here, tmp_path):
     """Metadata is asked each second; a process need not be started each time."""
 
