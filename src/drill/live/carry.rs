@@ -36,11 +36,30 @@ struct Parts {
     machines: BTreeMap<String, Machine>,
     /// Elastic IP → the instance that has it.
     homes: BTreeMap<String, String>,
-    /// An agent is to be killed as soon as it has made this call.
-    strike: Option<(String, String)>,
-    struck: bool,
+    /// An agent is to be killed as soon as it has made a certain call.
+    strike: Option<Strike>,
+    /// Whose agent was killed.
+    struck: Option<String>,
     /// The first thing that could not be carried out: the drill ends.
     broken: Option<LiveError>,
+}
+
+/// Whom to strike, and when.
+#[derive(Debug)]
+pub(super) struct Strike {
+    /// This instance, or any other one.
+    pub(super) instance: String,
+    pub(super) is_other: bool,
+    /// Right after this call.
+    pub(super) action: &'static str,
+}
+
+impl Strike {
+    fn is_due(&self, caller: &str, request: &Request) -> bool {
+        let wanted = format!("Action={}", self.action);
+        let mut pairs = request.body.split(|byte| *byte == b'&');
+        (caller == self.instance) != self.is_other && pairs.any(|pair| pair == wanted.as_bytes())
+    }
 }
 
 impl World {
@@ -51,7 +70,7 @@ impl World {
             machines: BTreeMap::new(),
             homes: BTreeMap::new(),
             strike: None,
-            struck: false,
+            struck: None,
             broken: None,
         };
         Self {
@@ -81,15 +100,15 @@ impl World {
         self.parts().machines.contains_key(instance)
     }
 
-    /// Kills the agent of this instance right after it made this call.
-    pub(super) fn strike_after(&self, instance: &str, action: &str) {
+    /// Kills an agent right after it made a call.
+    pub(super) fn arm(&self, strike: Strike) {
         let mut parts = self.parts();
-        parts.strike = Some((instance.to_owned(), action.to_owned()));
-        parts.struck = false;
+        parts.strike = Some(strike);
+        parts.struck = None;
     }
 
-    pub(super) fn has_struck(&self) -> bool {
-        self.parts().struck
+    pub(super) fn struck(&self) -> Option<String> {
+        self.parts().struck.clone()
     }
 
     /// The machine is dead at once, and its disks are as they were.
@@ -145,23 +164,19 @@ impl Witness for World {
             return;
         };
         let mut parts = self.parts();
-        let is_meant = parts
+        if !parts
             .strike
             .as_ref()
-            .is_some_and(|(instance, action)| instance == caller && is_action(request, action));
-        if is_meant {
+            .is_some_and(|s| s.is_due(caller, request))
+        {
+            return;
+        }
+        // One that cannot be hit now is hit at its next such call.
+        if parts.machines.get(caller).is_some_and(Machine::kill_agent) {
             parts.strike = None;
-            parts.struck = parts.machines.get(caller).is_some_and(Machine::kill_agent);
+            parts.struck = Some(caller.to_owned());
         }
     }
-}
-
-fn is_action(request: &Request, action: &str) -> bool {
-    let wanted = format!("Action={action}");
-    request
-        .body
-        .split(|byte| *byte == b'&')
-        .any(|pair| pair == wanted.as_bytes())
 }
 
 /// Tells the region what a guest did by itself since the last time. It refuses

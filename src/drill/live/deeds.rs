@@ -26,6 +26,8 @@ pub(super) enum Moment {
     Stopping,
     /// AWS has carried this call out, and the answer is under way.
     After(&'static str),
+    /// The same, and the call is the heir's, from its first boot.
+    HeirAfter(&'static str),
 }
 
 /// Where the heir comes up.
@@ -35,10 +37,12 @@ pub(super) enum Heir {
     SameZone,
 }
 
-const MOMENTS: [Moment; 3] = [
+const MOMENTS: [Moment; 5] = [
     Moment::After("DetachVolume"),
     Moment::Stopping,
+    Moment::HeirAfter("AttachVolume"),
     Moment::After("CreateSnapshot"),
+    Moment::HeirAfter("AssociateAddress"),
 ];
 
 /// So many rounds: the harshest of each kind first, then in any order.
@@ -107,6 +111,10 @@ impl fmt::Display for Deed {
                 f,
                 "Auto Scaling replaces it, and its agent is killed (-9) before the answer to {call} arrives"
             ),
+            Self::AgentKilled(Moment::HeirAfter(call)) => write!(
+                f,
+                "Auto Scaling replaces it, and the agent of its heir is killed (-9) before the answer to {call} arrives"
+            ),
             Self::PowerCut => f.write_str("its power is cut, and its group does not know"),
             Self::ZoneOutage => f.write_str("its zone goes dark, volume and all"),
         }
@@ -128,8 +136,8 @@ mod tests {
 
     #[test]
     fn every_five_rounds_have_everything_and_the_agent_dies_at_every_moment() {
-        let all = rounds(15, &mut Rng::with_seed(7));
-        assert_eq!(all.len(), 15);
+        let all = rounds(25, &mut Rng::with_seed(7));
+        assert_eq!(all.len(), 25);
         for five in all.chunks(5) {
             for wanted in [
                 Deed::PowerCut,
@@ -148,7 +156,7 @@ mod tests {
         }
         assert_eq!(
             all,
-            rounds(15, &mut Rng::with_seed(7)),
+            rounds(25, &mut Rng::with_seed(7)),
             "the same seed, the same rounds"
         );
     }

@@ -8,7 +8,7 @@ use fastrand::Rng;
 use jiff::SignedDuration;
 
 use super::audit::{Audit, audit};
-use super::carry::powered_in;
+use super::carry::{Strike, World, powered_in};
 use super::client::{self, Client};
 use super::deeds::{Deed, Heir, Moment, rounds};
 use super::nest::Nest;
@@ -23,8 +23,10 @@ use crate::report::Verdict;
 
 /// A round in which nobody comes back in this time has failed.
 const RECOVERED: SignedDuration = SignedDuration::from_secs(180);
-/// Commits by an instance before anything is done to it.
+/// Commits by an instance before anything is done to it: at least, and how
+/// many more at most.
 const WARM: usize = 200;
+const WARMER: usize = 600;
 /// A copy this old has something to lose.
 const GONE_ON: SignedDuration = SignedDuration::from_secs(8);
 /// How long PostgreSQL may take to return the whole ledger.
@@ -134,7 +136,8 @@ struct Drill<'a, T> {
 
 impl<T: Fn(&str)> Drill<'_, T> {
     async fn round(&mut self, deed: Deed, heir: Heir, rng: &mut Rng) -> Result<Round, LiveError> {
-        let holder = self.ready(deed).await?;
+        let warm = WARM + rng.usize(..WARMER);
+        let holder = self.ready(deed, warm).await?;
         let view = self.stage.look()?;
         let zone = view.zone_of(&holder);
         let next = self.next_zone(&zone, heir, rng);
@@ -176,7 +179,7 @@ impl<T: Fn(&str)> Drill<'_, T> {
     }
 
     /// Someone serves, its agent watches, and commits flow.
-    async fn ready(&self, deed: Deed) -> Result<String, LiveError> {
+    async fn ready(&self, deed: Deed, commits: usize) -> Result<String, LiveError> {
         let world = &self.stage.world;
         let mut found = None;
         let watched = |view: &View<'_>| {
@@ -185,7 +188,7 @@ impl<T: Fn(&str)> Drill<'_, T> {
             };
             let agent = world.look(&holder, |machine| machine.agent());
             let daemon = agent.flatten().is_some_and(|(_, what)| what == "daemon");
-            let warm = self.acknowledged_by(&holder) >= WARM;
+            let warm = self.acknowledged_by(&holder) >= commits;
             let copied = !deed.may_lose() || has_set(view, &holder);
             found = Some(holder);
             daemon && warm && copied
@@ -214,8 +217,8 @@ impl<T: Fn(&str)> Drill<'_, T> {
     ) -> Result<(), LiveError> {
         let now = self.stage.now();
         let world = &self.stage.world;
-        if let Deed::AgentKilled(Moment::After(call)) = deed {
-            world.strike_after(holder, call);
+        if let Deed::AgentKilled(moment) = deed {
+            arm(world, holder, moment);
         }
         {
             let mut region = self.stage.region();
@@ -237,20 +240,20 @@ impl<T: Fn(&str)> Drill<'_, T> {
         let Deed::AgentKilled(moment) = deed else {
             return Ok(());
         };
-        let struck = |_: &View<'_>| match moment {
-            Moment::After(_) => world.has_struck(),
-            Moment::Stopping => world
-                .look(holder, |machine| {
-                    let stops = ["deactivating", "inactive"];
-                    stops.contains(&machine.unit(setting::UNIT).as_str()) && machine.kill_agent()
-                })
-                .unwrap_or(false),
+        let mut hit = None;
+        let struck = |_: &View<'_>| {
+            hit = match moment {
+                Moment::Stopping => kill_while_stopping(world, holder),
+                Moment::After(_) | Moment::HeirAfter(_) => world.struck(),
+            };
+            hit.is_some()
         };
         self.stage
             .until("the end of the agent", RECOVERED, struck)
             .await?;
+        let hit = hit.unwrap_or_default();
         self.say(&format!(
-            "the agent of {holder} is killed; its service starts it again"
+            "the agent of {hit} is killed; its service starts, and goes on"
         ));
         Ok(())
     }
@@ -380,6 +383,27 @@ impl<T: Fn(&str)> Drill<'_, T> {
         }
         Ok(())
     }
+}
+
+fn arm(world: &World, holder: &str, moment: Moment) {
+    let (is_other, action) = match moment {
+        Moment::Stopping => return,
+        Moment::After(call) => (false, call),
+        Moment::HeirAfter(call) => (true, call),
+    };
+    world.arm(Strike {
+        instance: holder.to_owned(),
+        is_other,
+        action,
+    });
+}
+
+fn kill_while_stopping(world: &World, holder: &str) -> Option<String> {
+    let killed = world.look(holder, |machine| {
+        let stops = ["deactivating", "inactive"];
+        stops.contains(&machine.unit(setting::UNIT).as_str()) && machine.kill_agent()
+    });
+    killed.unwrap_or(false).then(|| holder.to_owned())
 }
 
 /// A finished copy of the volume in use, which has gone on for a while.
