@@ -186,7 +186,8 @@ impl Machine {
             let mut words = line.split(|byte| *byte == 0);
             let program = String::from_utf8_lossy(words.next()?).into_owned();
             let subcommand = String::from_utf8_lossy(words.next()?).into_owned();
-            let is_agent = Path::new(&program).file_name()? == AGENT;
+            let is_agent = Path::new(&program).file_name()? == AGENT
+                && ["bootstrap", "daemon"].contains(&subcommand.as_str());
             is_agent.then_some((Pid::from_raw(process)?, subcommand))
         })
     }

@@ -44,7 +44,11 @@ pub async fn perform(
     clock: Clock,
     tell: impl Fn(&str),
 ) -> Result<LiveReport, LiveError> {
-    let nest = Nest::furnish()?;
+    // What fails here is this machine's doing, and nobody's fault.
+    let nest = Nest::furnish().map_err(|error| match error {
+        LiveError::Refused(_) => error,
+        other => LiveError::Refused(other.to_string()),
+    })?;
     let stage = Stage::raise(nest, options.seed, clock).await?;
     let mut report = LiveReport {
         seed: options.seed,
