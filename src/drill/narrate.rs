@@ -59,7 +59,7 @@ pub fn timeline(
     // runners that react to it.
     remarks.sort_by_key(|remark| remark.at);
     let moments = remarks.into_iter().map(|remark| Moment {
-        at_seconds: since(zero, remark.at),
+        at_seconds: seconds_since(zero, remark.at),
         who: renamed(&names, &remark.who),
         what: renamed(&names, &remark.what),
         kind: remark.kind,
@@ -69,11 +69,33 @@ pub fn timeline(
     (cast, timeline)
 }
 
+/// What the record alone tells of one part of it, and the cast.
+pub fn chapter(
+    entries: &[Entry],
+    ledger: &Ledger,
+    from: Timestamp,
+    is_told: impl Fn(&What) -> bool,
+) -> (BTreeMap<String, String>, Vec<Moment>) {
+    let names = names(entries, ledger);
+    let told = entries
+        .iter()
+        .filter(|entry| entry.at >= from && is_told(&entry.what))
+        .filter(|entry| !is_of_root_volume(&entry.what, ledger));
+    let moments = told.filter_map(happening).map(|remark| Moment {
+        at_seconds: seconds_since(from, remark.at),
+        who: renamed(&names, &remark.who),
+        what: renamed(&names, &remark.what),
+        kind: remark.kind,
+    });
+    let moments = moments.collect();
+    (names, moments)
+}
+
 /// The incidents of the region, told from the first one on.
 pub fn incidents(paths: &[CriticalPath], zero: Timestamp) -> Vec<Incident> {
     let told = paths.iter().map(|path| Incident {
         cause: path.cause.trim_end_matches('.').to_owned(),
-        at_seconds: since(zero, path.started),
+        at_seconds: seconds_since(zero, path.started),
         rto_seconds: path.rto.map(seconds),
         critical_path_seconds: path.shortest.map(seconds),
         path: path
@@ -85,7 +107,7 @@ pub fn incidents(paths: &[CriticalPath], zero: Timestamp) -> Vec<Incident> {
     told.collect()
 }
 
-fn since(zero: Timestamp, at: Timestamp) -> f64 {
+pub fn seconds_since(zero: Timestamp, at: Timestamp) -> f64 {
     at.duration_since(zero).as_millis() as f64 / 1000.0
 }
 

@@ -120,6 +120,14 @@ fn timeline(text: &mut String, rehearsal: &Rehearsal, colour: Colour) {
     text.push('\n');
 }
 
+/// Moments, a line each.
+pub fn moments(moments: &[Moment], colour: Colour) -> String {
+    let width = moments.iter().map(|moment| moment.who.chars().count());
+    let width = width.max().unwrap_or_default();
+    let lines = moments.iter().map(|moment| told(moment, width, colour));
+    lines.map(|line| line + "\n").collect()
+}
+
 fn told(moment: &Moment, width: usize, colour: Colour) -> String {
     let what = match moment.kind {
         Kind::Incident => colour.paint(Ink::Yellow, &moment.what),

@@ -83,6 +83,10 @@ impl Client {
         lock(&self.book)
     }
 
+    pub(super) fn ip(&self) -> IpAddr {
+        self.address.ip()
+    }
+
     /// A connection beside that of the writer, with the time to read it all,
     /// and the instance that answers.
     pub(super) fn read(&self, patience: Duration) -> Result<(Session, String), QueryError> {

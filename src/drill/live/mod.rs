@@ -8,14 +8,17 @@
 //! what is there.
 //!
 //! ```text
-//! needs     what this machine must have       deeds     what is done to an instance
-//! nest      where it all takes place          story     a round, from end to end
-//! store     volumes, snapshots, disks         client    what was promised
-//! machine   an instance                       postgres  how a client speaks
-//! carry     the region's changes, for real    audit     is it there?
-//! setting   the region and the group          report    how it went
+//! needs     what this machine must have       story     from end to end
+//! nest      where it all takes place          deeds     what is done to an instance
+//! store     volumes, snapshots, disks         round     one failover
+//! machine   an instance                       client    what was promised
+//! carry     the region's changes, for real    postgres  how a client speaks
+//! setting   the region and the group          ask       what PostgreSQL returns
+//! stage     all of that, and how to wait      audit     is it what was promised?
+//! report    how it went                       tale      moment by moment
 //! ```
 
+mod ask;
 mod audit;
 mod carry;
 mod client;
@@ -25,10 +28,12 @@ mod needs;
 mod nest;
 mod postgres;
 mod report;
+mod round;
 mod setting;
 mod stage;
 mod store;
 mod story;
+mod tale;
 mod tool;
 
 pub use self::needs::check;

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::report::Verdict;
+use crate::report::terminal::{self, Colour};
+use crate::report::{Moment, Verdict};
 
 /// The outcome of a live drill. The names are a contract with whoever reads
 /// the JSON.
@@ -44,6 +45,25 @@ pub struct Round {
     pub held: bool,
     /// What was wrong, if anything was.
     pub wrong: Vec<String>,
+    /// Since it was struck.
+    pub timeline: Vec<Moment>,
+}
+
+impl Round {
+    /// The moments, and what came of them.
+    pub fn told(&self) -> String {
+        let loss = match self.rows_lost {
+            0 => "none lost".to_owned(),
+            lost => format!("{lost} lost, {:.1} s", self.lost_seconds),
+        };
+        let held = if self.held { "held" } else { "NOT HELD" };
+        let verdict = format!(
+            "{held}: RTO {:.1} s; {} rows acknowledged, {loss}; every page and index was read",
+            self.rto_seconds, self.rows_acknowledged
+        );
+        let moments = terminal::moments(&self.timeline, Colour::Off);
+        format!("{moments}  {verdict}\n")
+    }
 }
 
 impl LiveReport {
