@@ -25,7 +25,8 @@ pub(super) fn tale(region: &Region, book: &Book, tale: &Tale<'_>) -> Vec<Moment>
     let name = |id: &str| names.get(id).cloned().unwrap_or_else(|| id.to_owned());
     let mut tell = |at: Timestamp, who: &str, what: String, kind| {
         moments.push(Moment {
-            at_seconds: seconds_since(tale.struck, at),
+            // The last promise may be a moment older than the blow.
+            at_seconds: seconds_since(tale.struck, at).max(0.0),
             who: who.to_owned(),
             what,
             kind,
