@@ -38,8 +38,7 @@ struct Parts {
     homes: BTreeMap<String, String>,
     /// An agent is to be killed as soon as it has made a certain call.
     strike: Option<Strike>,
-    /// Whose agent was killed.
-    struck: Option<String>,
+    struck: Option<Struck>,
     /// The first thing that could not be carried out: the drill ends.
     broken: Option<LiveError>,
 }
@@ -52,6 +51,13 @@ pub(super) struct Strike {
     pub(super) is_other: bool,
     /// Right after this call.
     pub(super) action: &'static str,
+}
+
+/// Whose agent was killed, and was a file system frozen then?
+#[derive(Clone, Debug)]
+pub(super) struct Struck {
+    pub(super) instance: String,
+    pub(super) frozen: bool,
 }
 
 impl Strike {
@@ -107,7 +113,7 @@ impl World {
         parts.struck = None;
     }
 
-    pub(super) fn struck(&self) -> Option<String> {
+    pub(super) fn struck(&self) -> Option<Struck> {
         self.parts().struck.clone()
     }
 
@@ -172,9 +178,13 @@ impl Witness for World {
             return;
         }
         // One that cannot be hit now is hit at its next such call.
-        if parts.machines.get(caller).is_some_and(Machine::kill_agent) {
+        let frozen = parts.machines.get(caller).and_then(Machine::kill_agent);
+        if let Some(frozen) = frozen {
             parts.strike = None;
-            parts.struck = Some(caller.to_owned());
+            parts.struck = Some(Struck {
+                instance: caller.to_owned(),
+                frozen,
+            });
         }
     }
 }

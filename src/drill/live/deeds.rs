@@ -24,6 +24,9 @@ pub(super) enum Deed {
 pub(super) enum Moment {
     /// While PostgreSQL shuts down.
     Stopping,
+    /// Before all that, while it holds the file system still for a periodic
+    /// snapshot.
+    Frozen,
     /// AWS has carried this call out, and the answer is under way.
     After(&'static str),
     /// The same, and the call is the heir's, from its first boot.
@@ -37,10 +40,11 @@ pub(super) enum Heir {
     SameZone,
 }
 
-const MOMENTS: [Moment; 5] = [
+const MOMENTS: [Moment; 6] = [
     Moment::After("DetachVolume"),
-    Moment::Stopping,
+    Moment::Frozen,
     Moment::HeirAfter("AttachVolume"),
+    Moment::Stopping,
     Moment::After("CreateSnapshot"),
     Moment::HeirAfter("AssociateAddress"),
 ];
@@ -107,6 +111,7 @@ impl fmt::Display for Deed {
             Self::AgentKilled(Moment::Stopping) => {
                 f.write_str("Auto Scaling replaces it, and its agent is killed (-9) while PostgreSQL shuts down")
             }
+            Self::AgentKilled(Moment::Frozen) => f.write_str("its agent is killed (-9) while it holds the file system frozen; later Auto Scaling replaces it"),
             Self::AgentKilled(Moment::After(call)) => write!(
                 f,
                 "Auto Scaling replaces it, and its agent is killed (-9) before the answer to {call} arrives"
@@ -136,8 +141,8 @@ mod tests {
 
     #[test]
     fn every_five_rounds_have_everything_and_the_agent_dies_at_every_moment() {
-        let all = rounds(25, &mut Rng::with_seed(7));
-        assert_eq!(all.len(), 25);
+        let all = rounds(30, &mut Rng::with_seed(7));
+        assert_eq!(all.len(), 30);
         for five in all.chunks(5) {
             for wanted in [
                 Deed::PowerCut,
@@ -156,7 +161,7 @@ mod tests {
         }
         assert_eq!(
             all,
-            rounds(25, &mut Rng::with_seed(7)),
+            rounds(30, &mut Rng::with_seed(7)),
             "the same seed, the same rounds"
         );
     }

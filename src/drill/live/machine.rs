@@ -32,6 +32,8 @@ const DEVICES: &[(&str, u32, u32)] = &[
 ];
 /// The name of the program that rehome is.
 const AGENT: &str = "rehome";
+/// Its subcommand that holds a file system frozen.
+const GUARD: &[u8] = b"freeze-guard";
 
 /// What every instance is launched with.
 #[derive(Clone, Debug)]
@@ -192,12 +194,17 @@ impl Machine {
         })
     }
 
-    /// As the kernel's own killer would; what it ran goes on or not by itself.
-    pub(super) fn kill_agent(&self) -> bool {
-        let agent = self.agent();
-        agent.is_some_and(|(process, _)| {
-            rustix::process::kill_process(process, Signal::KILL).is_ok()
-        })
+    /// As the kernel's own killer would. None: there was no agent; else whether
+    /// it held a file system frozen just then.
+    pub(super) fn kill_agent(&self) -> Option<bool> {
+        let (process, _) = self.agent()?;
+        let helpers = children_of(process.as_raw_nonzero().get());
+        let frozen = helpers.into_iter().any(|helper| {
+            let line = fs::read(format!("/proc/{helper}/cmdline")).unwrap_or_default();
+            line.split(|byte| *byte == 0).any(|word| word == GUARD)
+        });
+        let killed = rustix::process::kill_process(process, Signal::KILL).is_ok();
+        killed.then_some(frozen)
     }
 
     /// The address answers here, or no longer does.
@@ -227,6 +234,7 @@ impl Machine {
 
     /// The end: every process is killed where it stands.
     pub(super) fn stop(&mut self) -> Result<(), LiveError> {
+        self.thaw();
         let ended = failed(format!("cannot end {}", self.id));
         self.power
             .kill()
@@ -235,6 +243,19 @@ impl Machine {
         self.disks.clear();
         tool::run(&["ip", "link", "delete", &self.cable])?;
         tool::run(&["ip", "netns", "delete", &self.id]).map(|_| ())
+    }
+
+    /// A real kernel takes a freeze with it. This one is everybody's: it would
+    /// keep a frozen file system, and its disk, for ever.
+    fn thaw(&self) {
+        let Some(first) = self.first_process() else {
+            return;
+        };
+        for point in self.mounts().keys() {
+            let space = format!("--mount=/proc/{first}/ns/mnt");
+            // That it was not frozen is what it says as a rule.
+            let _ = tool::run(&["nsenter", &space, "--", "fsfreeze", "--unfreeze", point]);
+        }
     }
 
     /// The last lines of what rehome and PostgreSQL said there.

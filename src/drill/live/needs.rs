@@ -10,6 +10,7 @@ use super::tool;
 const PROGRAMS: &[(&str, &str)] = &[
     ("bash", "bash"),
     ("blkid", "util-linux"),
+    ("fsfreeze", "util-linux"),
     ("ip", "iproute2"),
     ("losetup", "mount"),
     ("mkfs.ext4", "e2fsprogs"),

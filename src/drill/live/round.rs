@@ -23,6 +23,9 @@ const WARMER: usize = 600;
 /// A copy this old has something to lose.
 const GONE_ON: SignedDuration = SignedDuration::from_secs(8);
 
+/// Longer than any freeze may last, with the time to notice that it is over.
+const THAWED: SignedDuration = SignedDuration::from_secs(8);
+
 /// The drill while it goes on.
 pub(super) struct Drill<'a> {
     stage: &'a Stage,
@@ -50,8 +53,15 @@ impl<'a> Drill<'a> {
         let old = self.ready(deed, warm).await?;
         let zone = self.stage.look()?.zone_of(&old);
         let next = self.next_zone(&zone, heir, rng);
-        let struck = self.stage.now();
-        let killed = self.strike(deed, &old, &zone, &next).await?;
+        let mut wrong = Vec::new();
+        let early = match deed {
+            Deed::AgentKilled(Moment::Frozen) => {
+                Some(self.kill_while_frozen(&old, &mut wrong).await?)
+            }
+            _ => None,
+        };
+        let struck = early.as_ref().map_or(self.stage.now(), |(at, _)| *at);
+        let killed = self.strike(deed, &old, &zone, &next).await?.or(early);
         let back = |view: &View<'_>| {
             let new = view.holder().filter(|new| *new != old);
             new.is_some_and(|new| view.unsettled().is_empty() && self.acknowledged_by(&new) > 0)
@@ -67,6 +77,7 @@ impl<'a> Drill<'a> {
             from_zone: zone.clone(),
             to_zone: view.zone_of(&new),
             rto_seconds: self.gap(&old, &new).as_secs_f64(),
+            wrong,
             ..Round::default()
         };
         self.judge(deed, &new, &mut round)?;
@@ -156,19 +167,70 @@ impl<'a> Drill<'a> {
                 }
             }
         }
-        let Deed::AgentKilled(moment) = deed else {
-            return Ok(None);
+        let moment = match deed {
+            Deed::AgentKilled(moment) if moment != Moment::Frozen => moment,
+            _ => return Ok(None),
         };
         let mut hit = None;
         let struck = |_: &View<'_>| {
             hit = match moment {
                 Moment::Stopping => kill_while_stopping(world, holder),
-                Moment::After(_) | Moment::HeirAfter(_) => world.struck(),
+                _ => world.struck().map(|struck| struck.instance),
             };
             hit.is_some()
         };
         self.until("the end of the agent", struck).await?;
         Ok(hit.map(|hit| (self.stage.now(), hit)))
+    }
+
+    /// A freeze ends with whoever asked for it: commits go on, and so does the
+    /// service.
+    async fn kill_while_frozen(
+        &self,
+        holder: &str,
+        wrong: &mut Vec<String>,
+    ) -> Result<(Timestamp, String), LiveError> {
+        let world = &self.stage.world;
+        world.arm(Strike {
+            instance: holder.to_owned(),
+            is_other: false,
+            action: "CreateSnapshot",
+        });
+        let struck = |_: &View<'_>| world.struck().is_some();
+        self.until("the end of the agent", struck).await?;
+        let at = self.stage.now();
+        if world.struck().is_none_or(|struck| !struck.frozen) {
+            wrong.push("nothing was frozen when the agent was killed".to_owned());
+        }
+        let before = self.acknowledged_by(holder);
+        let goes_on = |view: &View<'_>| {
+            let agent = world.look(holder, |machine| machine.agent());
+            agent.flatten().is_some()
+                && self.acknowledged_by(holder) >= before + WARM
+                && view.unsettled().is_empty()
+        };
+        self.until("commits after the freeze", goes_on).await?;
+        let stalled = self.longest_gap(holder, at);
+        if stalled > THAWED {
+            wrong.push(format!(
+                "commits stood still for {stalled:#} after the freeze"
+            ));
+        }
+        Ok((at, holder.to_owned()))
+    }
+
+    /// Between two promises of an instance, from a moment before this on.
+    fn longest_gap(&self, instance: &str, from: Timestamp) -> SignedDuration {
+        let book = self.client.book();
+        let own: Vec<Timestamp> = book
+            .acknowledged
+            .iter()
+            .filter(|ack| ack.by == instance && ack.at.duration_since(from) > -THAWED)
+            .map(|ack| ack.at)
+            .collect();
+        let gaps = own.iter().zip(own.iter().skip(1));
+        let longest = gaps.map(|(one, next)| next.duration_since(*one)).max();
+        longest.unwrap_or(SignedDuration::ZERO)
     }
 
     fn acknowledged_by(&self, instance: &str) -> usize {
@@ -250,7 +312,7 @@ impl<'a> Drill<'a> {
 
 fn arm(world: &World, holder: &str, moment: Moment) {
     let (is_other, action) = match moment {
-        Moment::Stopping => return,
+        Moment::Stopping | Moment::Frozen => return,
         Moment::After(call) => (false, call),
         Moment::HeirAfter(call) => (true, call),
     };
@@ -264,7 +326,7 @@ fn arm(world: &World, holder: &str, moment: Moment) {
 fn kill_while_stopping(world: &World, holder: &str) -> Option<String> {
     let killed = world.look(holder, |machine| {
         let stops = ["deactivating", "inactive"];
-        stops.contains(&machine.unit(setting::UNIT).as_str()) && machine.kill_agent()
+        stops.contains(&machine.unit(setting::UNIT).as_str()) && machine.kill_agent().is_some()
     });
     killed.unwrap_or(false).then(|| holder.to_owned())
 }

@@ -74,6 +74,7 @@ health = ["pg_isready", "-q", "-h", "localhost", "-U", "postgres"]
 
 [group.policy]
 snapshot_every = "25s"
+freeze = true
 keep_snapshots = 3
 max_data_loss = "90s"
 quiesce_timeout = "30s"
