@@ -76,7 +76,7 @@ impl<'a> Drill<'a> {
             to: new.clone(),
             from_zone: zone.clone(),
             to_zone: view.zone_of(&new),
-            rto_seconds: self.gap(&old, &new).as_secs_f64(),
+            rto_seconds: seconds(self.gap(&old, &new)),
             wrong,
             ..Round::default()
         };
@@ -259,7 +259,7 @@ impl<'a> Drill<'a> {
         round.rows_acknowledged = found.acknowledged;
         round.rows_found = found.rows;
         round.rows_lost = found.lost.len();
-        round.lost_seconds = found.lost_for.as_secs_f64();
+        round.lost_seconds = seconds(found.lost_for);
         round.wrong.extend(found.strange);
         if !found.lost.is_empty() && !deed.may_lose() {
             round
@@ -308,6 +308,11 @@ impl<'a> Drill<'a> {
         }
         Ok(())
     }
+}
+
+/// Whole milliseconds, as everywhere in a report.
+fn seconds(duration: SignedDuration) -> f64 {
+    crate::report::seconds(duration.unsigned_abs())
 }
 
 fn arm(world: &World, holder: &str, moment: Moment) {
