@@ -309,6 +309,8 @@ mod tests {
             "rehome status --json",
             "rehome plan",
             "rehome adopt orders-db --yes",
+            "rehome thaw --config rehome.toml",
+            "rehome freeze-guard --seconds 5 -- /var/lib/postgresql",
             "rehome switchover gateway --to i-0primary --timeout 20m --yes --json",
         ] {
             assert!(parse(line).is_ok(), "{line}");
