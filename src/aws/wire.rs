@@ -9,6 +9,7 @@
 )]
 
 mod acting;
+mod asking;
 mod moving;
 mod observing;
 

@@ -124,19 +124,31 @@ impl Manager {
         self.say();
     }
 
-    /// Seen from afar: nobody has anything to do there.
-    pub(super) fn is_settled(&self, group: &GroupName) {
-        let settled = State {
-            says: SETTLED.to_owned(),
-            settled: true,
-        };
+    /// Seen from afar: nobody has anything to do there. Whether that is news.
+    pub(super) fn is_settled(&self, group: &GroupName) -> bool {
+        self.is_at(group, SETTLED, true)
+    }
+
+    /// It was settled; how it is now, AWS does not tell. Whether that is news.
+    pub(super) fn cannot_see(&self, group: &GroupName) -> bool {
+        self.is_at(group, "cannot be seen", false)
+    }
+
+    fn is_at(&self, group: &GroupName, says: &str, settled: bool) -> bool {
         let mut groups = self.groups.borrow_mut();
-        match groups.get_mut(group) {
-            Some(state) if *state != settled => *state = settled,
-            _ => return,
+        let Some(state) = groups.get_mut(group) else {
+            return false;
+        };
+        if state.says == says {
+            return false;
         }
+        *state = State {
+            says: says.to_owned(),
+            settled,
+        };
         drop(groups);
         self.say();
+        true
     }
 
     /// Something is wrong with the daemon itself, until it is retracted.

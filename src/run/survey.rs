@@ -32,6 +32,8 @@ pub(super) struct Survey {
 enum Verdict {
     Settled,
     WorthALook,
+    /// It was settled, and cannot be seen now: a closer look could not either.
+    Unseen(String),
     /// It is this machine's own.
     Ours,
     /// It cannot be seen yet whether it is.
@@ -80,6 +82,13 @@ impl Survey {
                     self.common.manager.is_settled(group);
                     self.last.insert(group.clone(), world);
                 }
+                Verdict::Unseen(why) => {
+                    if self.common.manager.cannot_see(group) {
+                        tracing::warn!(%group, %why, "a settled group cannot be seen");
+                    }
+                    // As it was; sooner or later everything is looked at anew.
+                    self.last.extend(before.get_key_value(group).map(owned));
+                }
                 Verdict::WorthALook => self.call(Call::Look(group.clone())).await,
                 Verdict::Ours => self.call(Call::Seat(group.clone())).await,
                 Verdict::Unclear(why) => {
@@ -100,8 +109,11 @@ impl Survey {
             return verdict;
         }
         self.common.roster.place(&spec.name);
+        if let (Some(_), Some(why)) = (before, unseen(world)) {
+            return Verdict::Unseen(why);
+        }
         // The rest was not looked at again, and may have changed as well.
-        let moved = before.is_some_and(|before| before.group != world.group);
+        let moved = before.is_some_and(|before| has_moved(before, world));
         let plan = plan::plan(world, spec, &Seat::default(), now);
         if moved || !plan.is_settled() || !plan.upkeep.is_empty() {
             Verdict::WorthALook
@@ -137,4 +149,27 @@ impl Survey {
         // A crew that is gone needs nobody.
         let _ = self.common.calls.send(call).await;
     }
+}
+
+/// Is anything new about who is a member? (Its hooks, a survey may not know.)
+fn has_moved(before: &World, now: &World) -> bool {
+    match (before.group.known(), now.group.known()) {
+        (Some(before), Some(now)) => {
+            (before.desired, &before.members, &before.markers)
+                != (now.desired, &now.members, &now.markers)
+        }
+        _ => true,
+    }
+}
+
+/// What a second look at a settled group should have shown, and did not.
+fn unseen(world: &World) -> Option<String> {
+    match (&world.group, &world.alarms) {
+        (Seen::Unknown(why), _) | (_, Seen::Unknown(why)) => Some(why.clone()),
+        (Seen::Known(_), Seen::Known(_)) => None,
+    }
+}
+
+fn owned((group, world): (&GroupName, &World)) -> (GroupName, World) {
+    (group.clone(), world.clone())
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use rehome_region::{GroupSetup, HookSetup, Region, Settings, What};
+use rehome_region::{Fault, FaultRule, GroupSetup, HookSetup, Region, Settings, Strike, What};
 use tokio::task::LocalSet;
 
 use super::*;
@@ -94,11 +94,11 @@ async fn a_quiet_minute_of_fifty_groups_costs_a_dozen_calls() {
         let stand = Stand::new();
         let mut crew = stand.crew();
         // Each gets its first volume and its first snapshot meanwhile.
-        serve_for(&mut crew, 10 * MINUTE).await;
+        serve_for(&mut crew, 6 * MINUTE).await;
         let roster = Rc::clone(&crew.common.roster);
         assert_eq!(roster.watched(&stand.config.groups).len(), GROUPS);
         let mut most = 0;
-        for _ in 0..4 {
+        for _ in 0..6 {
             let start = stand.recorded();
             serve_for(&mut crew, MINUTE).await;
             let calls = stand.calls_since(start);
@@ -112,12 +112,64 @@ async fn a_quiet_minute_of_fifty_groups_costs_a_dozen_calls() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_look_at_everyone_is_one_look_for_all() {
+    let work = async {
+        fastrand::seed(1);
+        let stand = Stand::new();
+        let mut crew = stand.crew();
+        serve_for(&mut crew, 6 * MINUTE).await;
+        let start = stand.recorded();
+        crew.common.calls.send(Call::Everyone).await.unwrap();
+        serve_for(&mut crew, Duration::from_secs(5)).await;
+        let calls = stand.calls_since(start);
+        for action in [
+            "DescribeAutoScalingGroups",
+            "DescribeVolumes",
+            "DescribeInstances",
+        ] {
+            assert!((1..=2).contains(&calls[action]), "{calls:?}");
+        }
+        assert!(calls.values().sum::<usize>() <= 10, "{calls:?}");
+        crew.dismiss().await;
+    };
+    LocalSet::new().run_until(work).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_that_is_down_is_not_stormed() {
+    let work = async {
+        fastrand::seed(1);
+        let stand = Stand::new();
+        let mut crew = stand.crew();
+        serve_for(&mut crew, 6 * MINUTE).await;
+        let down = FaultRule {
+            action: "DescribeAutoScalingGroups".to_owned(),
+            caller: None,
+            probability: 1.0,
+            strike: Strike::Refused(Fault::unavailable()),
+        };
+        stand.shared.lock().settings_mut().faults.rules = vec![down];
+        let start = stand.recorded();
+        serve_for(&mut crew, MINUTE).await;
+        let calls = stand.calls_since(start);
+        assert!(calls["DescribeAutoScalingGroups"] <= 30, "{calls:?}");
+        assert!(calls.values().sum::<usize>() <= 50, "{calls:?}");
+        stand.shared.lock().settings_mut().faults.rules.clear();
+        serve_for(&mut crew, 10 * MINUTE).await;
+        let roster = &crew.common.roster;
+        assert_eq!(roster.watched(&stand.config.groups).len(), GROUPS);
+        crew.dismiss().await;
+    };
+    LocalSet::new().run_until(work).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_by_itself_would_cost_two_hundred() {
     let work = async {
         fastrand::seed(1);
         let stand = Stand::new();
         let mut crew = stand.crew();
-        serve_for(&mut crew, 10 * MINUTE).await;
+        serve_for(&mut crew, 6 * MINUTE).await;
         crew.dismiss().await;
         let mut runners = JoinSet::new();
         for spec in stand.config.groups.clone() {
@@ -147,7 +199,7 @@ async fn one_that_is_killed_is_followed_and_the_others_are_left_alone() {
         fastrand::seed(1);
         let stand = Stand::new();
         let mut crew = stand.crew();
-        serve_for(&mut crew, 10 * MINUTE).await;
+        serve_for(&mut crew, 6 * MINUTE).await;
         let start = stand.recorded();
         let killed = stand.shared.lock().truth().groups["group-7"]
             .members
