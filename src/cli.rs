@@ -233,6 +233,9 @@ pub struct Drill {
     /// Kill a runner at every call in turn, before and after it
     #[arg(long, conflicts_with_all = ["seeds", "json", "html", "bench", "strike"])]
     pub crashes: bool,
+    /// Tales drawn from so many seeds: groups, faults, crashes and incidents
+    #[arg(long, value_name = "N", conflicts_with_all = ["scenario", "seeds", "json", "html", "config", "bench", "strike"])]
+    pub swarm: Option<u64>,
     /// Kill runners at every two calls
     #[arg(long, conflicts_with_all = ["seeds", "json", "html", "bench", "strike", "crashes"])]
     pub crash_pairs: bool,
@@ -351,6 +354,7 @@ mod tests {
             "rehome drill --live --rounds 3 --seed 7 --json",
             "rehome drill --scenario same-zone --strike 12:before,40:after",
             "rehome drill --crashes",
+            "rehome drill --swarm 1000 --seed 7",
             "rehome region --listen [::1]:0 --seed 2 --latency-scale 0.5",
         ] {
             assert!(parse(line).is_ok(), "{line}");

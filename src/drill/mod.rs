@@ -27,6 +27,7 @@ pub mod promises;
 pub mod scenario;
 mod setting;
 pub mod stage;
+pub mod swarm;
 pub mod time;
 
 use std::io;

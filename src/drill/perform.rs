@@ -44,10 +44,14 @@ pub async fn perform(scenario: &Scenario, seed: u64, blows: &[Blow]) -> (Rehears
         ..Settings::default()
     };
     let mut region = Region::new(settings, time.now());
+    if let Some(lag) = scenario.lag {
+        region.settings_mut().staleness = setting::staleness(lag);
+    }
     region.settings_mut().faults.rules = scenario.mishaps.iter().map(setting::rule).collect();
     let (spec, addresses) = setting::allocate(&mut region, &scenario.spec, time.now());
     let spec = setting::people(&mut region, scenario, spec, time.now());
-    let shared = Shared::new(region, time).struck(blows);
+    let blows = [blows, &scenario.strikes].concat();
+    let shared = Shared::new(region, time).struck(&blows);
     let stage = Stage::new(shared, spec, POLL_EVERY);
     tokio::task::spawn_local(Rc::clone(&stage).play_region());
     tokio::task::spawn_local(Rc::clone(&stage).replace_fallen());
@@ -98,6 +102,12 @@ impl Teller<'_> {
         self.count_calls(line, now);
         match &line.deed {
             Deed::Settle { within } => self.settle(*within).await,
+            Deed::Calm { within } => {
+                self.settle(*within).await;
+                // It had its chance; the story goes on either way.
+                self.unsettled.clear();
+                self.must_settle = false;
+            }
             Deed::Hold { lasting } => self.hold(*lasting).await,
             Deed::Pass { time } => tokio::time::sleep(std_duration(*time)).await,
             Deed::Adopt => self.adopt().await,
@@ -135,6 +145,22 @@ impl Teller<'_> {
             Deed::Rebalance => region.rebalance(name, now),
             Deed::ZoneDown { zone } => region.zone_down(zone, now),
             Deed::ZoneUp { zone } => region.zone_up(zone, now),
+            Deed::HolderDown => {
+                let zone = region
+                    .truth()
+                    .instances
+                    .get(&holder)
+                    .map(|i| i.zone.clone());
+                if let Some(zone) = zone {
+                    region.zone_down(&zone, now);
+                }
+            }
+            Deed::AllUp => {
+                for zone in court::dark_zones(region.record().entries()) {
+                    region.zone_up(&zone, now);
+                }
+            }
+            Deed::Heal => region.settings_mut().faults.rules.clear(),
             Deed::LateSnapshot { volume } => {
                 setting::snapshot_of_old(&mut region, volume.as_str(), now)
             }
@@ -142,7 +168,7 @@ impl Teller<'_> {
             Deed::Standby { start } => {
                 setting::start_or_stop(&mut region, &self.stage.spec, &holder, *start, now);
             }
-            Deed::Settle { .. } | Deed::Hold { .. } | Deed::Pass { .. } => {}
+            Deed::Settle { .. } | Deed::Calm { .. } | Deed::Hold { .. } | Deed::Pass { .. } => {}
             Deed::Switchover
             | Deed::Adopt
             | Deed::Erase { .. }

@@ -1,9 +1,11 @@
 //! What does the region look like before the story begins, and what do people
 //! do to it besides?
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rehome_region::record::Tags;
-use rehome_region::{Fault, FaultRule, GroupSetup, HookSetup, Region, Request, Strike};
+use rehome_region::{
+    Fault, FaultRule, GroupSetup, HookSetup, Region, Request, Spread, Staleness, Strike,
+};
 
 use super::scenario::{Mishap, MishapKind, Scenario};
 use crate::ids::InstanceId;
@@ -145,6 +147,15 @@ pub(super) fn snapshot_of_old(region: &mut Region, name: &str, now: Timestamp) {
     let old = named.min_by_key(|volume| (volume.created, volume.id.clone()));
     if let Some(old) = old {
         region.snapshot_by_hand(&old.id, old.tags.clone(), now);
+    }
+}
+
+/// Reads by tag lag as far as this, reads by id a third as far.
+pub(super) fn staleness(lag: SignedDuration) -> Staleness {
+    let most = u64::try_from(lag.as_millis()).unwrap_or(u64::MAX);
+    Staleness {
+        filter: Spread::millis(most / 4, most),
+        by_id: Spread::millis(most / 12, most / 3),
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use thiserror::Error;
 use tracing::subscriber::NoSubscriber;
 
-use super::crashes;
+use super::{crashes, swarm};
 use crate::drill::blows::Blow;
 use crate::drill::rehearse_struck;
 use crate::drill::scenario::{self, BUILT_IN, Scenario, ScenarioError};
@@ -43,6 +43,8 @@ pub struct Options {
     /// Kill a runner at every call in turn; or at every two.
     pub crashes: bool,
     pub crash_pairs: bool,
+    /// Tales drawn from so many seeds.
+    pub swarm: Option<u64>,
 }
 
 #[derive(Debug, Error)]
@@ -63,6 +65,9 @@ pub fn run(options: &Options) -> Result<bool, DrillError> {
     let scenarios = scenarios(options)?;
     if options.bench {
         return bench(options.seed);
+    }
+    if let Some(count) = options.swarm {
+        return every_tale(options.seed, count);
     }
     if options.crashes || options.crash_pairs {
         return every_crash(&scenarios, options);
@@ -186,6 +191,16 @@ pub(super) fn quietly<T>(work: impl FnOnce() -> T) -> T {
         .is_none()
         .then(|| tracing::subscriber::set_default(NoSubscriber::new()));
     work()
+}
+
+/// Tales drawn from seeds.
+fn every_tale(seed: u64, count: u64) -> Result<bool, DrillError> {
+    let progress = Progress::new(usize::try_from(count).unwrap_or(usize::MAX));
+    let (swarmed, seconds) = super::timed(|| swarm::swarm(seed, count, |done| progress.at(done)));
+    let swarmed = swarmed?;
+    progress.end();
+    print(&swarm::report(&swarmed, seconds))?;
+    Ok(swarmed.broken.is_empty())
 }
 
 /// Every scenario with every crash.
@@ -335,6 +350,16 @@ impl Progress {
             let _ = write!(io::stderr(), "\r\u{1b}[K[{number}/{}] {name}", self.total);
         } else if self.total > 1 {
             let _ = writeln!(io::stderr(), "[{number}/{}] {name}", self.total);
+        }
+    }
+
+    /// So many are done.
+    fn at(&self, done: usize) {
+        let stride = if self.live { 10 } else { 1_000 };
+        if done.is_multiple_of(stride) {
+            let end = if self.live { "" } else { "\n" };
+            let start = if self.live { "\r\u{1b}[K" } else { "" };
+            let _ = write!(io::stderr(), "{start}[{done}/{}]{end}", self.total);
         }
     }
 

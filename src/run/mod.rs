@@ -23,6 +23,8 @@ mod operate;
 pub mod region;
 mod seat;
 mod survey;
+#[cfg(feature = "drill")]
+pub mod swarm;
 mod switchover;
 mod table;
 mod tell;
@@ -150,6 +152,7 @@ fn rehearse(options: crate::cli::Drill) -> Result<(), Failure> {
         strike: options.strike,
         crashes: options.crashes,
         crash_pairs: options.crash_pairs,
+        swarm: options.swarm,
     };
     match drill::run(&options) {
         Ok(true) => Ok(()),

@@ -22,6 +22,7 @@ mod parse;
 use jiff::SignedDuration;
 
 pub use self::parse::{ScenarioError, parse};
+use super::blows::Blow;
 use crate::ids::VolumeName;
 use crate::spec::{GroupSpec, Kind};
 
@@ -49,6 +50,10 @@ pub struct Scenario {
     /// How long each lifecycle action stays open without a heartbeat.
     pub heartbeat: SignedDuration,
     pub mishaps: Vec<Mishap>,
+    /// How far a read by tag may lag behind, nearly always.
+    pub lag: Option<SignedDuration>,
+    /// Which runners are killed, and where.
+    pub strikes: Vec<Blow>,
     pub story: Vec<Line>,
 }
 
@@ -84,6 +89,12 @@ pub enum Deed {
     Settle {
         within: SignedDuration,
     },
+    /// Time for things to come to their place; they need not.
+    Calm {
+        within: SignedDuration,
+    },
+    /// From here on nothing goes wrong by chance.
+    Heal,
     /// Nothing may be put in its place for so long: a person has to decide.
     Hold {
         lasting: SignedDuration,
@@ -115,6 +126,10 @@ pub enum Deed {
     ZoneUp {
         zone: String,
     },
+    /// The zone the holder is in.
+    HolderDown,
+    /// Every zone that is dark.
+    AllUp,
     /// Somebody's schedule takes a snapshot of what this volume name was
     /// before, tags copied: the older lineage with the later time.
     LateSnapshot {
@@ -306,7 +321,11 @@ impl Deed {
     /// Does something go wrong here? The timeline counts from the first of these.
     pub fn is_incident(&self) -> bool {
         match self {
-            Self::End(_) | Self::Rebalance | Self::ZoneDown { .. } | Self::Switchover => true,
+            Self::End(_)
+            | Self::Rebalance
+            | Self::ZoneDown { .. }
+            | Self::HolderDown
+            | Self::Switchover => true,
             Self::Alarm { state, .. } => *state == "ALARM",
             _ => false,
         }

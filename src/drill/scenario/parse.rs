@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 use thiserror::Error;
 
+use super::super::blows::Blow;
 use super::{Deed, End, Expectation, Line, Mishap, MishapKind, Pair, Scenario};
 use crate::ids::VolumeName;
 use crate::spec::{self, GroupSpec};
@@ -90,6 +91,8 @@ struct Draft {
     own_group: bool,
     heartbeat: Option<SignedDuration>,
     mishaps: Vec<Mishap>,
+    lag: Option<SignedDuration>,
+    strikes: Vec<Blow>,
     story: Vec<Line>,
 }
 
@@ -109,6 +112,8 @@ impl Draft {
             "own" if rest == "group" => self.own_group = true,
             "heartbeat" => self.heartbeat = Some(duration(rest)?),
             "mishap" => self.mishaps.push(mishap(rest)?),
+            "lag" => self.lag = Some(duration(rest)?),
+            "strike" => self.strikes.push(rest.parse()?),
             _ => {
                 let deed = deed(verb, rest)?;
                 self.story.push(Line { number, deed });
@@ -142,6 +147,8 @@ impl Draft {
             own_group: self.own_group,
             heartbeat: self.heartbeat.unwrap_or(SignedDuration::from_mins(5)),
             mishaps: self.mishaps,
+            lag: self.lag,
+            strikes: self.strikes,
             story: self.story,
         };
         scenario.is_sound().map_err(|message| (line, message))?;
@@ -184,6 +191,10 @@ fn deed(verb: &str, rest: &str) -> Result<Deed, String> {
         ("settle", ["within", time]) => Deed::Settle {
             within: duration(time)?,
         },
+        ("calm", ["within", time]) => Deed::Calm {
+            within: duration(time)?,
+        },
+        ("heal", []) => Deed::Heal,
         ("hold", ["for", time]) => Deed::Hold {
             lasting: duration(time)?,
         },
@@ -204,6 +215,8 @@ fn deed(verb: &str, rest: &str) -> Result<Deed, String> {
         ("starve", [name]) => alarm(name, "INSUFFICIENT_DATA"),
         ("switchover", []) => Deed::Switchover,
         ("rebalance", []) => Deed::Rebalance,
+        ("darken", ["holder"]) => Deed::HolderDown,
+        ("light", ["all"]) => Deed::AllUp,
         ("darken", [zone]) => Deed::ZoneDown {
             zone: (*zone).to_owned(),
         },
@@ -254,10 +267,10 @@ fn watch(rest: &str) -> Result<(String, usize), String> {
 
 const STATEMENTS: &str = "title TEXT, zones ZONE…, config … end, \
     pair in ZONE and ZONE [hot], alarm NAME watches primary|standby, controller, overlap, own group, \
-    heartbeat TIME, mishap ACTION KIND PERCENT%, launch [in ZONE], \
-    live without rehome [in ZONE], adopt, settle within TIME, hold for TIME, pass TIME, \
+    heartbeat TIME, mishap ACTION KIND PERCENT%, lag TIME, strike CALL:before|after, launch [in ZONE], \
+    live without rehome [in ZONE], adopt, settle|calm within TIME, heal, hold for TIME, pass TIME, \
     next zone ZONE, fail|kill|crash|spot holder, ring|quiet|starve ALARM, switchover, \
-    start|stop standby, rebalance, darken ZONE, light ZONE, \
+    start|stop standby, rebalance, darken ZONE|holder, light ZONE|all, \
     snapshot of old VOLUME, erase VOLUME, expect …";
 
 fn expectation(words: &[&str]) -> Result<Expectation, String> {

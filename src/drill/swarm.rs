@@ -1,0 +1,199 @@
+//! A tale nobody would think of: a group, a weather and a story drawn from a
+//! seed, as the text of a scenario. What breaks a promise is shrunk by leaving
+//! out lines, and is a scenario file from then on.
+
+use std::fmt::Write as _;
+
+use fastrand::Rng;
+
+const ZONES: [&str; 3] = ["us-east-1a", "us-east-1b", "us-east-1c"];
+/// Faults of a tale; each with at most this probability, in percent.
+const MISHAPS: [(&str, &str, u8); 9] = [
+    ("Describe*", "throttled", 15),
+    ("Describe*", "broken", 10),
+    ("Create*", "lost-answer", 30),
+    ("Attach*", "lost-answer", 30),
+    ("Detach*", "lost-answer", 30),
+    ("AssociateAddress", "lost-answer", 40),
+    ("CompleteLifecycleAction", "broken", 40),
+    ("*", "lost", 8),
+    ("*", "timeout", 4),
+];
+/// Calls of a tale at which a runner may be struck.
+const CALLS: u64 = 400;
+
+const OF_GROUPS: &[&str] = &[
+    "fail holder",
+    "kill holder",
+    "crash holder",
+    "spot holder",
+    "rebalance",
+    "ring sick",
+    "darken holder",
+];
+const OF_PAIRS: &[&str] = &[
+    "kill holder",
+    "crash holder",
+    "ring sick",
+    "switchover",
+    "darken holder",
+    "start standby",
+];
+
+/// The text of the tale with this number.
+pub fn draw(seed: u64) -> String {
+    let mut rng = Rng::with_seed(seed);
+    let dice = &mut rng;
+    let is_pair = dice.u8(..10) < 3;
+    let agent = dice.u8(..10) < 7;
+    let mut tale = format!("title tale {seed}\n");
+    config(dice, is_pair, agent, &mut tale);
+    if !agent || is_pair || dice.bool() {
+        tale.push_str("controller\n");
+    }
+    if is_pair {
+        let (primary, standby) = (zone(dice), zone(dice));
+        let hot = if dice.bool() { " hot" } else { "" };
+        let _ = writeln!(tale, "pair in {primary} and {standby}{hot}");
+    } else if dice.u8(..10) < 3 {
+        tale.push_str("overlap\n");
+    }
+    weather(dice, &mut tale);
+    if !is_pair {
+        let _ = writeln!(tale, "launch in {}", zone(dice));
+    }
+    tale.push_str("calm within 1h\n");
+    let deeds = if is_pair { OF_PAIRS } else { OF_GROUPS };
+    for _ in 0..dice.u8(1..=3) {
+        let deed = dice.choice(deeds).copied().unwrap_or("ring sick");
+        incident(dice, is_pair, deed, &mut tale);
+        if is_pair && deed == "kill holder" {
+            // Nobody launches another: what is left is one member.
+            break;
+        }
+    }
+    // What anybody may expect of the end: faults off, zones lit, some time.
+    tale.push_str("heal\nlight all\nquiet sick\nsettle within 6h\n");
+    tale
+}
+
+fn zone(dice: &mut Rng) -> &'static str {
+    dice.choice(ZONES).unwrap_or("us-east-1a")
+}
+
+fn config(dice: &mut Rng, is_pair: bool, agent: bool, tale: &mut String) {
+    let _ = writeln!(
+        tale,
+        "config\n[[group]]\nname = \"orders-db\"\nagent = {agent}"
+    );
+    if is_pair {
+        tale.push_str("kind = \"pair\"\nmembers = [\"i-0primary\", \"i-0standby\"]\n");
+    }
+    let volumes = dice.u8(0..=2);
+    let addresses = if volumes == 0 { 1 } else { dice.u8(0..=2) };
+    for n in 0..addresses {
+        let _ = writeln!(
+            tale,
+            "[[group.address]]\ntag = {{ key = \"n\", value = \"{n}\" }}"
+        );
+    }
+    for n in 0..volumes {
+        let (device, fs) = (char::from(b'f' + n), ["ext4", "xfs"][usize::from(n % 2)]);
+        let _ = writeln!(
+            tale,
+            "[[group.volume]]\nname = \"v{n}\"\ndevice = \"/dev/sd{device}\"\nmount = \"/srv/v{n}\"\n\
+             filesystem = \"{fs}\"\nsize_gib = 10"
+        );
+    }
+    if volumes > 0 {
+        tale.push_str("[group.workload]\nunits = [\"orders.service\"]\n");
+    }
+    tale.push_str("[[group.alarm]]\nname = \"sick\"\n[group.policy]\nsnapshot_every = \"10m\"\n");
+    let _ = writeln!(
+        tale,
+        "capture_timeout = \"{}m\"\ncooldown = \"2m\"\nend",
+        dice.u8(10..=40)
+    );
+}
+
+/// What goes wrong by chance, how far reads lag, who is struck.
+fn weather(dice: &mut Rng, tale: &mut String) {
+    for (action, kind, most) in MISHAPS {
+        if dice.u8(..4) == 0 {
+            let _ = writeln!(tale, "mishap {action} {kind} {}%", dice.u8(1..=most));
+        }
+    }
+    if dice.u8(..3) == 0 {
+        let _ = writeln!(tale, "lag {}s", dice.u8(3..=90));
+    }
+    for _ in 0..dice.u8(..=3) {
+        let when = if dice.bool() { "before" } else { "after" };
+        let _ = writeln!(tale, "strike {}:{when}", dice.u64(1..=CALLS));
+    }
+}
+
+fn incident(dice: &mut Rng, is_pair: bool, deed: &str, tale: &mut String) {
+    let _ = writeln!(tale, "pass {}m", dice.u8(1..=40));
+    if !is_pair && dice.bool() {
+        let _ = writeln!(tale, "next zone {}", zone(dice));
+    }
+    let _ = writeln!(tale, "{deed}");
+    // Nobody but an alarm says that a member of a pair is sick.
+    let rings = deed == "ring sick" || is_pair && matches!(deed, "crash holder" | "darken holder");
+    if rings && deed != "ring sick" {
+        tale.push_str("ring sick\n");
+    }
+    // Sometimes the next thing happens before this one is over.
+    if dice.u8(..4) == 0 {
+        let _ = writeln!(tale, "pass {}s", dice.u8(1..=120));
+    } else {
+        tale.push_str("calm within 2h\n");
+    }
+    if rings {
+        let _ = writeln!(tale, "pass {}s\nquiet sick", dice.u8(10..=200));
+    }
+    if dice.u8(..3) == 0 {
+        tale.push_str("light all\n");
+    }
+}
+
+/// The shortest tale, by leaving out lines, that is still as bad.
+pub fn shrink(tale: &str, mut is_bad: impl FnMut(&str) -> bool) -> String {
+    let mut lines: Vec<&str> = tale.lines().collect();
+    let mut at = lines.len();
+    while at > 0 {
+        at -= 1;
+        let mut shorter = lines.clone();
+        shorter.remove(at);
+        if is_bad(&shorter.join("\n")) {
+            lines = shorter;
+            at = at.min(lines.len());
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::scenario;
+    use super::*;
+
+    #[test]
+    fn every_tale_reads_and_is_the_same_each_time() {
+        for seed in 0..500 {
+            let tale = draw(seed);
+            assert_eq!(tale, draw(seed));
+            scenario::parse("tale", &tale).unwrap_or_else(|error| panic!("{error}\n{tale}"));
+        }
+    }
+
+    #[test]
+    fn a_tale_shrinks_to_what_matters() {
+        let shrunk = shrink("a\nb\nc\nd\n", |tale| {
+            tale.contains('b') && tale.contains('d')
+        });
+        assert_eq!(shrunk, "b\nd\n");
+    }
+}

@@ -1,0 +1,106 @@
+//! `rehome drill --swarm`: tales drawn from seeds, as many as asked for. One
+//! that breaks a promise is shrunk to the lines that matter.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::drill::{DrillError, quietly, spread};
+use crate::drill::rehearse;
+use crate::drill::scenario::{self, Scenario};
+use crate::drill::swarm::{draw, shrink};
+use crate::report::terminal;
+
+/// How many tales that went wrong are shrunk and told.
+const TOLD: usize = 5;
+
+/// What came of all of them.
+#[derive(Debug, Default)]
+pub struct Swarmed {
+    pub tales: u64,
+    /// How often a service went away and came back.
+    pub failovers: usize,
+    pub calls: u64,
+    /// The seeds of those that went wrong, with what was wrong.
+    pub broken: Vec<(u64, Vec<String>)>,
+}
+
+/// Performs the tales of these seeds. `told` hears now and then how many are done.
+///
+/// # Errors
+/// When a drill cannot be started.
+pub fn swarm(first: u64, count: u64, told: impl Fn(usize) + Sync) -> Result<Swarmed, DrillError> {
+    let done = AtomicUsize::new(0);
+    let tales = usize::try_from(count).unwrap_or(usize::MAX);
+    let results = spread(tales, |index| {
+        let seed = first.wrapping_add(index as u64);
+        let rehearsal = quietly(|| rehearse(&tale(seed, &draw(seed))?, seed).map_err(unstarted))?;
+        told(done.fetch_add(1, Ordering::Relaxed) + 1);
+        let faults = (!rehearsal.succeeded()).then(|| terminal::faults(&rehearsal));
+        let over = rehearsal
+            .incidents
+            .iter()
+            .filter(|i| i.rto_seconds.is_some());
+        Ok::<_, DrillError>((seed, over.count(), rehearsal.calls(), faults))
+    });
+    let mut swarmed = Swarmed {
+        tales: count,
+        ..Swarmed::default()
+    };
+    for result in results {
+        let (seed, failovers, calls, faults) = result?;
+        swarmed.failovers += failovers;
+        swarmed.calls += calls;
+        swarmed.broken.extend(faults.map(|faults| (seed, faults)));
+    }
+    Ok(swarmed)
+}
+
+fn tale(seed: u64, text: &str) -> Result<Scenario, DrillError> {
+    Ok(scenario::parse(&format!("tale {seed}"), text)?)
+}
+
+fn unstarted(source: std::io::Error) -> DrillError {
+    DrillError::Io {
+        what: "cannot start a drill".to_owned(),
+        source,
+    }
+}
+
+/// The figures, and of the first that went wrong the shortest tale that still does.
+pub(super) fn report(swarmed: &Swarmed, seconds: f64) -> String {
+    let good = swarmed.tales.saturating_sub(swarmed.broken.len() as u64);
+    let mut text = format!(
+        "{good} of {} tales good: {} failovers, {} API calls, {seconds:.1} s\n",
+        swarmed.tales, swarmed.failovers, swarmed.calls
+    );
+    for (seed, faults) in swarmed.broken.iter().take(TOLD) {
+        let _ = writeln!(
+            text,
+            "\nrehome drill --swarm 1 --seed {seed}\n  {}\n{}",
+            faults.join("\n  "),
+            shrunk(*seed)
+        );
+    }
+    if let Some(beyond) = swarmed.broken.len().checked_sub(TOLD).filter(|n| *n > 0) {
+        let seeds: Vec<String> = swarmed
+            .broken
+            .iter()
+            .skip(TOLD)
+            .map(|(seed, _)| seed.to_string())
+            .collect();
+        let _ = writeln!(text, "\n{beyond} more: seeds {}", seeds.join(" "));
+    }
+    text
+}
+
+/// As bad means: it goes wrong at all. A scenario file with these lines, and
+/// the same seed, goes wrong the same way.
+fn shrunk(seed: u64) -> String {
+    let is_bad = |text: &str| {
+        let Ok(scenario) = tale(seed, text) else {
+            return false;
+        };
+        quietly(|| rehearse(&scenario, seed)).is_ok_and(|rehearsal| !rehearsal.succeeded())
+    };
+    shrink(&draw(seed), is_bad)
+}
