@@ -98,7 +98,8 @@ fn config(dice: &mut Rng, is_pair: bool, agent: bool, tale: &mut String) {
         );
     }
     for n in 0..volumes {
-        let (device, fs) = (char::from(b'f' + n), ["ext4", "xfs"][usize::from(n % 2)]);
+        let device = char::from(b'f' + n);
+        let fs = if n == 0 { "ext4" } else { "xfs" };
         let _ = writeln!(
             tale,
             "[[group.volume]]\nname = \"v{n}\"\ndevice = \"/dev/sd{device}\"\nmount = \"/srv/v{n}\"\n\
