@@ -3,20 +3,16 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::disks::{self, Attached, EbsDisk, Layout};
 use super::error::HostError;
 use super::freeze::{self, Freeze};
 use super::imds::{Identity, Imds};
 use super::mounts::{self, At};
-use super::{Host, command, grow, nodes, probe, units};
+use super::{Host, formatting, grow, nodes, probe, units};
 use crate::ids::{VolumeId, VolumeName};
 use crate::spec::{Filesystem, GroupSpec, VolumeSpec};
 use crate::world::{Disk, Here, Mounted};
-
-/// A large disk takes its time even when most of the work is put off.
-const FORMAT: Duration = Duration::from_secs(600);
 
 #[derive(Debug)]
 pub struct LinuxHost {
@@ -194,14 +190,7 @@ impl Host for LinuxHost {
                 )));
             }
         }
-        // Never with a switch that forces: the tools refuse what is in use.
-        let program = match filesystem {
-            Filesystem::Ext4 => "mkfs.ext4",
-            Filesystem::Xfs => "mkfs.xfs",
-        };
-        let device = disk.path.to_string_lossy();
-        command::run_ok(&[program, "-q", &device], FORMAT).await?;
-        Ok(())
+        formatting::make(&disk, filesystem).await
     }
 
     async fn mount(&self, spec: &VolumeSpec, volume: &VolumeId) -> Result<(), HostError> {
@@ -224,6 +213,7 @@ impl Host for LinuxHost {
         refuse_unless_sound(&disk, spec.filesystem).await?;
         let short = grow::falls_short(&disk, spec.filesystem);
         mounts::mount(&disk, point, spec.filesystem).await?;
+        formatting::end(volume);
         if let Some(from) = short {
             grow::fill(&disk, point, spec.filesystem, from).await;
         }
@@ -271,7 +261,12 @@ async fn content(disk: &EbsDisk) -> Result<Option<String>, HostError> {
     if let Layout::Partitions(several) = disk.layout {
         return Ok(Some(format!("{several} partitions")));
     }
-    probe::filesystem(&disk.path).await
+    let found = probe::filesystem(&disk.path).await?;
+    let half_made = found.as_deref().is_some_and(probe::is_unfinished);
+    if half_made && formatting::was_cut_off(&disk.volume) {
+        return Ok(None);
+    }
+    Ok(found)
 }
 
 async fn refuse_unless_sound(disk: &EbsDisk, filesystem: Filesystem) -> Result<(), HostError> {

@@ -7,6 +7,7 @@
 mod command;
 mod disks;
 mod error;
+mod formatting;
 mod freeze;
 mod grow;
 mod imds;

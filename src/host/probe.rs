@@ -12,7 +12,11 @@ use crate::spec::Filesystem;
 
 const LIMIT: Duration = Duration::from_secs(30);
 /// A blank volume reads as zeros; what nobody recognises need not be nothing.
-const MUST_BE_ZERO: usize = 1 << 20;
+pub(super) const MUST_BE_ZERO: usize = 1 << 20;
+const UNKNOWN: &str = "data of no known kind";
+/// XFS notes in its superblock that `mkfs` is not through with it.
+const UNFINISHED: &str = "an unfinished xfs";
+const XFS_IN_PROGRESS: usize = 126;
 
 /// What probing finds; `None` is positively nothing.
 pub(super) async fn filesystem(path: &Path) -> Result<Option<String>, HostError> {
@@ -23,13 +27,26 @@ pub(super) async fn filesystem(path: &Path) -> Result<Option<String>, HostError>
         command: argv.join(" "),
         says,
     })?;
+    if found.as_deref() == Some("xfs") && is_in_progress(path) {
+        return Ok(Some(UNFINISHED.to_owned()));
+    }
     if found.is_some() {
         return Ok(found);
     }
     // blkid says "not found" as well when it cannot open the disk.
     let zero = begins_with_zeros(path)
         .map_err(|error| HostError::system(format!("cannot read {device}"), error))?;
-    Ok((!zero).then(|| "data of no known kind".to_owned()))
+    Ok((!zero).then(|| UNKNOWN.to_owned()))
+}
+
+/// May this be what a `mkfs` leaves that was cut off?
+pub(super) fn is_unfinished(found: &str) -> bool {
+    [UNKNOWN, UNFINISHED].contains(&found)
+}
+
+fn is_in_progress(path: &Path) -> bool {
+    superblock(path, Filesystem::Xfs)
+        .is_ok_and(|block| block.get(XFS_IN_PROGRESS).is_some_and(|flag| *flag != 0))
 }
 
 /// Reads blkid's answer. Exit code 2 is "nothing there"; 8 is "several things
@@ -52,7 +69,7 @@ fn found(ended: &Ended) -> Result<Option<String>, String> {
     Ok(Some(
         value("TYPE")
             .or_else(table)
-            .unwrap_or_else(|| "data of no known kind".to_owned()),
+            .unwrap_or_else(|| UNKNOWN.to_owned()),
     ))
 }
 

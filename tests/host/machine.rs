@@ -190,6 +190,7 @@ impl Machine {
             "mount",
             &["--bind", text(&folder.join("block")), "/sys/block"],
         );
+        run("mount", &["-t", "tmpfs", "none", "/run"]);
         Self {
             folder,
             held: RefCell::default(),

@@ -60,6 +60,49 @@ fn sum(device: &str) -> String {
 }
 
 #[test]
+fn an_ext4_that_was_cut_off_is_made_again() {
+    let name = "refusals::an_ext4_that_was_cut_off_is_made_again";
+    on_a_machine(name, false, |machine| {
+        // What is left of it: no superblock yet, and something in its place.
+        is_made_again(machine, "ext4", "printf x | dd of=DISK bs=1 seek=700000");
+    });
+}
+
+#[test]
+fn an_xfs_that_was_cut_off_is_made_again() {
+    let name = "refusals::an_xfs_that_was_cut_off_is_made_again";
+    on_a_machine(name, true, |machine| {
+        let cut_off = "mkfs.xfs -q DISK && xfs_db -x -c 'sb 0' -c 'write -d inprogress 1' DISK";
+        is_made_again(machine, "xfs", cut_off);
+    });
+}
+
+/// The tool is killed in the middle, and so is whoever ran it.
+fn is_made_again(machine: &Machine, filesystem: &str, cut_off: &str) {
+    let spec = machine.spec(filesystem, "");
+    let disk = machine.volume("vol-0a", 320);
+    machine.plug(&disk, "nvme1n1");
+    let tool = machine.file(&format!("bin/mkfs.{filesystem}"));
+    let script = cut_off.replace("DISK", "\"$2\"");
+    let killed =
+        format!("#!/bin/sh\nPATH=${{PATH#*:}}\n{{ {script}; }} >/dev/null 2>&1\nkill -KILL $$\n");
+    fs::write(&tool, killed).unwrap();
+    run("chmod", &["755", text(&tool)]);
+    let refused = format(machine, &spec, "vol-0a").unwrap_err().to_string();
+    assert!(refused.contains("was ended by a signal"), "{refused}");
+    fs::remove_file(&tool).unwrap();
+    let seen = || {
+        look(machine, &spec).disks[&VolumeId::new("vol-0a")]
+            .filesystem
+            .clone()
+    };
+    assert_eq!(seen(), None, "it is known to be only a beginning");
+    serve(machine, &spec, "vol-0a");
+    assert_eq!(seen().as_deref(), Some(filesystem));
+    assert_eq!(fs::read_dir("/run/rehome").unwrap().count(), 0);
+}
+
+#[test]
 fn a_disk_that_never_appears_is_named() {
     on_a_machine(
         "refusals::a_disk_that_never_appears_is_named",

@@ -154,6 +154,7 @@ def test_a_blank_disk_that_appears_late_is_formatted_mounted_and_served(world, t
         places = [next((n for n, line in enumerate(said.splitlines()) if phase in line), None) for phase in phases]
         assert None not in places and places == sorted(places), said
         assert machine.units() == ["db.service"]
+        assert world.imds.asked and world.imds.refused == 0, "only ever with a token of version 2"
         [volume] = world.volumes()
         assert tags(volume)["rehome:state"] == "active"
         assert "ext4" in call("blkid", "-p", "-o", "value", "-s", "TYPE", device)

@@ -30,6 +30,7 @@ dev=$1 block=$2; shift 2
 for node in null zero full random urandom; do cp -a /dev/$node "$dev/"; done
 mount --bind "$dev" /dev
 mount --bind "$block" /sys/block
+mount -t tmpfs none /run
 exec "$@"
 """
 
