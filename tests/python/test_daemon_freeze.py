@@ -3,7 +3,6 @@ of snapshots is begun, and free again when the daemon is killed at that moment."
 
 import subprocess
 import threading
-import urllib.parse
 
 import pytest
 from support.aws import environment, until
@@ -12,16 +11,6 @@ from support.group import Group
 from support.moto_world import VOLUME
 from support.process import PATIENCE, REHOME, run
 from support.proxy import Proxy
-
-
-class AtSnapshots(Proxy):
-    """Strikes at the first call that begins a set."""
-
-    def is_struck(self, body):
-        action = urllib.parse.parse_qs(body.decode("utf-8", "replace")).get("Action", [""])[0]
-        first = action.startswith("CreateSnapshot") and action not in self.changes
-        self.changes.append(action)
-        return first
 
 
 @pytest.fixture
@@ -67,7 +56,7 @@ def test_a_daemon_killed_in_the_middle_leaves_nothing_frozen(served):
         wait
         echo kept >{machine.point}/after && sync {machine.point}/after && cat {machine.point}/after
     """
-    with AtSnapshots(region, strike=strike) as proxy:
+    with Proxy(region, only="CreateSnapshot", strike=strike) as proxy:
         env = environment(
             proxy.url,
             AWS_EC2_METADATA_SERVICE_ENDPOINT=metadata,
@@ -93,6 +82,6 @@ def test_a_daemon_killed_in_the_middle_leaves_nothing_frozen(served):
                 process.wait()
                 log.seek(0)
                 print(log.read())
-    assert "frozen" in seen, f"no set of snapshots was begun: {proxy.changes}"
+    assert "frozen" in seen, f"no set of snapshots was begun: {proxy.asked}"
     assert "busy" in seen["frozen"].stderr.lower(), "it was frozen while the call was on its way"
     assert said == "kept\n"
