@@ -90,9 +90,7 @@ impl Client {
     /// A connection beside that of the writer, with the time to read it all,
     /// and the instance that answers.
     pub(super) fn read(&self, patience: Duration) -> Result<(Session, String), QueryError> {
-        let (session, by) = connect(self.address)?;
-        session.set_patience(patience)?;
-        Ok((session, by))
+        connect(self.address, patience)
     }
 }
 
@@ -116,8 +114,8 @@ fn lock(book: &Mutex<Book>) -> MutexGuard<'_, Book> {
 }
 
 /// Each cluster runs under the name of its instance.
-fn connect(address: SocketAddr) -> Result<(Session, String), QueryError> {
-    let mut session = Session::open(address, PATIENCE)?;
+fn connect(address: SocketAddr, patience: Duration) -> Result<(Session, String), QueryError> {
+    let mut session = Session::open(address, patience)?;
     let rows = session.query("SHOW cluster_name")?;
     let name = rows.into_iter().flatten().next().unwrap_or_default();
     Ok((session, name))
@@ -152,7 +150,7 @@ impl Writer {
     /// was done is not known, and either is right.
     fn once(&self, connection: &mut Option<(Session, String)>) -> Result<(), QueryError> {
         if connection.is_none() {
-            *connection = Some(connect(self.address)?);
+            *connection = Some(connect(self.address, PATIENCE)?);
         }
         let Some((session, by)) = connection else {
             return Ok(());

@@ -38,11 +38,6 @@ impl Session {
         stream.set_write_timeout(Some(patience))?;
         Self::greet(stream)
     }
-
-    /// How long an answer may take from now on.
-    pub(super) fn set_patience(&self, patience: Duration) -> Result<(), QueryError> {
-        Ok(self.stream.set_read_timeout(Some(patience))?)
-    }
 }
 
 impl<S: Read + Write> Session<S> {

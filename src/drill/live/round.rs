@@ -285,9 +285,10 @@ impl<'a> Drill<'a> {
         holder: &str,
         round: &mut Round,
     ) -> Result<(), LiveError> {
+        let back = self.stage.now();
         {
             let mut region = self.stage.region();
-            region.zone_up(zone, self.stage.now());
+            region.zone_up(zone, back);
             self.stage
                 .world
                 .set_network(&powered_in(&region.truth(), zone), true)?;
@@ -298,6 +299,12 @@ impl<'a> Drill<'a> {
                 && !self.stage.world.has(old)
         };
         self.until("the end of the old instance", over).await?;
+        let stalled = self.longest_gap(holder, back);
+        if stalled > THAWED {
+            round.wrong.push(format!(
+                "commits stood still for {stalled:#} when the zone came back"
+            ));
+        }
         let found = ask(&self.client, holder, &self.gone, &mut round.wrong)?;
         round.wrong.extend(found.strange);
         if !found.lost.is_empty() {

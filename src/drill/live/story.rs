@@ -48,7 +48,8 @@ pub async fn perform(
     };
     let played = play(&stage, options, &tell, &mut report).await;
     if let Err(error) = played {
-        report.error = Some(error.to_string());
+        let round = report.rounds.len() + 1;
+        report.error = Some(format!("before the end of round {round}: {error}"));
     }
     report.promises = promises(&stage);
     report.conclude(options.rounds);
