@@ -41,6 +41,15 @@ fn the_predecessor_brings_its_house_in_order_then_lets_go() {
 }
 
 #[test]
+fn without_units_there_is_nothing_to_stop_whatever_the_health_command_says() {
+    for workload in [Workload::Healthy, Workload::Unhealthy("no".to_owned())] {
+        let mut story = cross_zone().here("i-old", None, workload);
+        story.spec.workload.units.clear();
+        expect(&story, &["detach vol-1 from i-old"]);
+    }
+}
+
+#[test]
 fn the_predecessor_captures_what_it_let_go_and_then_may_end() {
     let free = Story::new()
         .member("i-old", TerminatingWait, "a")
