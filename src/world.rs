@@ -153,6 +153,8 @@ pub struct Instance {
     pub zone: Zone,
     /// When it was last started: EC2's `LaunchTime` moves at every start.
     pub launched: Timestamp,
+    /// When it was told to stop or to end, where EC2 says so.
+    pub told_to_end: Option<Timestamp>,
     /// The primary network interface and its private addresses, primary first.
     pub interface: Option<Interface>,
     /// What the instance itself has at its device names.

@@ -115,6 +115,8 @@ pub struct Instance {
     pub kind: String,
     pub tags: Tags,
     pub launched: Timestamp,
+    /// When it was told to stop or to terminate; a start forgets it.
+    pub told_to_end: Option<Timestamp>,
     /// Reads by id say `NotFound` before.
     pub visible: Timestamp,
     /// The primary one first.

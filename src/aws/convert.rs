@@ -160,6 +160,7 @@ pub(super) fn instance(of: &ec2::Instance) -> Understood<(InstanceId, Instance, 
         state: instance_state(id, of.state().and_then(ec2::InstanceState::name))?,
         zone: Zone::new(need(zone, id, "its zone")?),
         launched: time(of.launch_time(), id, "its launch time")?,
+        told_to_end: of.state_transition_reason().and_then(told_at),
         interface: primary_interface(of),
         devices: of
             .block_device_mappings()
@@ -171,6 +172,15 @@ pub(super) fn instance(of: &ec2::Instance) -> Understood<(InstanceId, Instance, 
             .collect(),
     };
     Ok((InstanceId::new(id), instance, tagging::read(of.tags())))
+}
+
+/// "User initiated (2026-01-01 00:15:43 GMT)". People read it, so it is no more
+/// than a hint: without it nothing becomes wrong.
+fn told_at(reason: &str) -> Option<Timestamp> {
+    let (_, rest) = reason.split_once('(')?;
+    let (time, _) = rest.split_once(" GMT)")?;
+    let time: jiff::civil::DateTime = time.trim().replacen(' ', "T", 1).parse().ok()?;
+    jiff::tz::TimeZone::UTC.to_timestamp(time).ok()
 }
 
 fn instance_state(id: &str, state: Option<&ec2::InstanceStateName>) -> Understood<InstanceState> {
@@ -348,6 +358,23 @@ mod tests {
             .availability_zone("us-east-1a")
             .snapshot_id("")
             .create_time(DateTime::from_secs(1_700_000_000))
+    }
+
+    #[test]
+    fn the_time_of_a_stop_is_read_from_its_reason() {
+        let at = |reason| told_at(reason).map(|at| at.to_string());
+        assert_eq!(
+            at("User initiated (2026-01-01 00:15:43 GMT)"),
+            Some("2026-01-01T00:15:43Z".to_owned())
+        );
+        for reason in [
+            "",
+            "User initiated",
+            "Server.SpotInstanceTermination (soon GMT)",
+            "(",
+        ] {
+            assert_eq!(at(reason), None, "{reason}");
+        }
     }
 
     #[test]

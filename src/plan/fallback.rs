@@ -9,7 +9,7 @@ use super::make::{Next, blank, restored};
 use super::scene::{Heir, Scene};
 use super::step::{Hold, Plan};
 use crate::ids::VolumeName;
-use crate::world::{InstanceState, Lifecycle, Standing};
+use crate::world::{Lifecycle, Standing};
 
 /// The newest complete set, if what it loses is within what a person allowed.
 pub(super) fn older_set<'a>(
@@ -77,12 +77,7 @@ fn last_write(scene: &Scene<'_>, heir: Heir<'_>) -> Timestamp {
             scene
                 .instances
                 .get(&a.instance)
-                .is_some_and(|i| i.state == InstanceState::Running)
-                && scene
-                    .group
-                    .members
-                    .get(&a.instance)
-                    .is_some_and(|m| !m.lifecycle.is_leaving())
+                .is_some_and(|i| !i.state.is_down())
         });
     // What an appointed heir holds already, it may have written itself.
     let has_served = match heir.appointed {

@@ -57,6 +57,10 @@ fn newest_ready(
     let mut by_age = Vec::new();
     for id in candidates {
         let Some(instance) = instances.get(*id) else {
+            // In a dark zone: Auto Scaling has given it up, and launched the other.
+            if group.members.get(*id).is_some_and(|m| !m.healthy) {
+                continue;
+            }
             return Who::Nobody(Reason::Unknown {
                 what: "instances",
                 why: format!("{id} is a member of the group, but EC2 did not describe it"),

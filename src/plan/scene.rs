@@ -13,7 +13,7 @@ use super::step::{Plan, Reason};
 use crate::ids::{InstanceId, SnapshotId, VolumeId, VolumeName};
 use crate::spec::{GroupSpec, Kind, VolumeSpec};
 use crate::world::{
-    Group, Here, Instance, InstanceState, Lifecycle, Member, Snapshot, Volume, World,
+    Attachment, Group, Here, Instance, InstanceState, Lifecycle, Member, Snapshot, Volume, World,
 };
 
 /// How long an index-backed describe may lag behind (AWS documents "minutes").
@@ -21,6 +21,9 @@ pub(super) const LAG: SignedDuration = SignedDuration::from_mins(5);
 /// What a predecessor that still serves is granted on top of the quiesce
 /// time-out: it has to notice its heir first.
 const NOTICE: SignedDuration = SignedDuration::from_secs(60);
+/// How long a stop may take, forced in the end, before its instance counts as
+/// out of reach.
+const STOPS_WITHIN: SignedDuration = SignedDuration::from_mins(6);
 /// How long a runner that is not first in line stands back.
 const STAND_BACK: SignedDuration = SignedDuration::from_secs(30);
 
@@ -201,6 +204,14 @@ impl<'a> Scene<'a> {
         Some(called.saturating_add_or_max(self.spec.policy.capture_timeout))
     }
 
+    /// Until when a capture that has begun is waited for.
+    pub(super) fn capture_due(&self, snapshot: &Snapshot) -> Timestamp {
+        let own = snapshot
+            .started
+            .saturating_add_or_max(self.spec.policy.capture_timeout);
+        self.give_up_due().map_or(own, |due| due.max(own))
+    }
+
     pub(super) fn keeper(&self, volume: &'a Volume) -> Keeper<'a> {
         match volume.attachments.first() {
             None => Keeper::Free,
@@ -220,6 +231,24 @@ impl<'a> Scene<'a> {
                 .get(&a.instance)
                 .is_some_and(|i| i.state.is_down())
         })
+    }
+
+    /// Whoever still has it can be made to let go: EC2 shows it running, so that
+    /// it can be stopped, or stopping for no longer than that may take. A zone
+    /// that came back is in reach again, however late it is.
+    pub(super) fn is_in_reach(&self, volume: &Volume) -> bool {
+        let instance = |a: &Attachment| self.instances.get(&a.instance);
+        volume
+            .attachments
+            .iter()
+            .filter_map(instance)
+            .any(|i| match i.state {
+                InstanceState::Pending | InstanceState::Running => true,
+                InstanceState::Stopping | InstanceState::ShuttingDown => i
+                    .told_to_end
+                    .is_some_and(|told| self.now < told.saturating_add_or_max(STOPS_WITHIN)),
+                InstanceState::Stopped | InstanceState::Terminated => false,
+            })
     }
 
     /// When the instance that still has the volume was last started.

@@ -118,7 +118,7 @@ fn newest<'a>(
         }
         _ if volume.zone == heir.member.zone => {
             // Its predecessor still has it; `release` says what is waited for.
-            if given_up && !scene.is_quiet(volume) {
+            if given_up && !scene.is_quiet(volume) && !scene.is_in_reach(volume) {
                 Next::OutOfReach
             } else {
                 Next::Wait
@@ -134,19 +134,21 @@ fn newest<'a>(
                 &volume.shape,
                 &volume.tags,
             ),
-            _ if given_up => Next::OutOfReach,
-            Some(snapshot) => {
+            // A capture that could begin late, as when a zone comes back, has as
+            // much time as any other.
+            Some(snapshot) if scene.now < scene.capture_due(snapshot) => {
                 plan.wait_until(
                     Reason::Snapshotting {
                         snapshot: snapshot.id.clone(),
                         progress: snapshot.progress,
                     },
                     Some(snapshot.started),
-                    scene.give_up_due(),
+                    Some(scene.capture_due(snapshot)),
                 );
                 Next::Wait
             }
-            None => Next::Wait,
+            _ if given_up && !scene.is_in_reach(volume) => Next::OutOfReach,
+            _ => Next::Wait,
         },
     }
 }

@@ -195,6 +195,7 @@ mod tests {
             state: InstanceState::Running,
             zone: "us-east-1a".into(),
             launched: Timestamp::UNIX_EPOCH,
+            told_to_end: None,
             interface: None,
             devices: BTreeMap::from([("/dev/sdf".to_owned(), "vol-1".into())]),
         };

@@ -78,7 +78,7 @@ pub(super) fn report(swarmed: &Swarmed, seconds: f64) -> String {
             text,
             "\nrehome drill --swarm 1 --seed {seed}\n  {}\n{}",
             faults.join("\n  "),
-            shrunk(*seed)
+            shrunk(*seed, faults)
         );
     }
     if let Some(beyond) = swarmed.broken.len().checked_sub(TOLD).filter(|n| *n > 0) {
@@ -93,14 +93,23 @@ pub(super) fn report(swarmed: &Swarmed, seconds: f64) -> String {
     text
 }
 
-/// As bad means: it goes wrong at all. A scenario file with these lines, and
-/// the same seed, goes wrong the same way.
-fn shrunk(seed: u64) -> String {
+/// As bad means: what was wrong first is wrong still. A scenario file with these
+/// lines, and the same seed, goes wrong the same way.
+fn shrunk(seed: u64, faults: &[String]) -> String {
+    let wrong = faults.first().map(|fault| kind(fault));
     let is_bad = |text: &str| {
         let Ok(scenario) = tale(seed, text) else {
             return false;
         };
-        quietly(|| rehearse(&scenario, seed)).is_ok_and(|rehearsal| !rehearsal.succeeded())
+        quietly(|| rehearse(&scenario, seed)).is_ok_and(|rehearsal| {
+            let faults = terminal::faults(&rehearsal);
+            faults.iter().any(|fault| Some(kind(fault)) == wrong)
+        })
     };
     shrink(&draw(seed), is_bad)
+}
+
+/// Which promise it is, without what was found.
+fn kind(fault: &str) -> &str {
+    fault.split(':').next().unwrap_or(fault)
 }

@@ -32,7 +32,10 @@ fn write(xml: &mut Xml, region: &Region, instance: &Instance) {
     xml.node("instanceState", |xml| state(xml, instance.state));
     xml.leaf("privateDnsName", "");
     xml.leaf("dnsName", "");
-    xml.leaf("reason", "");
+    let reason = instance.told_to_end.map_or_else(String::new, |at| {
+        format!("User initiated ({})", at.strftime("%Y-%m-%d %H:%M:%S GMT"))
+    });
+    xml.leaf("reason", &reason);
     xml.leaf("amiLaunchIndex", 0);
     xml.leaf("instanceType", &instance.kind);
     xml.time("launchTime", instance.launched);

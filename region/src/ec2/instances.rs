@@ -57,6 +57,7 @@ pub(crate) fn launch(region: &mut Region, launch: Launch, now: Timestamp) -> Str
         kind: launch.kind.unwrap_or_else(|| "t3.micro".to_owned()),
         tags: launch.tags,
         launched: now,
+        told_to_end: None,
         visible,
         private_ips: private_ips(region, order),
         public_ip: Some(format!("198.51.100.{}", 1 + order % 250)),
@@ -277,6 +278,7 @@ fn end(region: &mut Region, id: &str, cut: bool, now: Timestamp) {
         order,
     };
     plan_for(region, id, Delay::Terminate, due, now);
+    told(region, id, now);
     set_state(region, id, InstanceState::ShuttingDown, now);
 }
 
@@ -350,7 +352,14 @@ pub(crate) fn stop(region: &mut Region, id: &str, force: bool, now: Timestamp) {
         },
         now,
     );
+    told(region, id, now);
     set_state(region, id, InstanceState::Stopping, now);
+}
+
+fn told(region: &mut Region, id: &str, now: Timestamp) {
+    if let Some(instance) = region.model.instances.get_mut(id) {
+        instance.told_to_end = Some(now);
+    }
 }
 
 fn instance_state(region: &Region, id: &str) -> Option<InstanceState> {
@@ -390,6 +399,7 @@ pub(crate) fn start(region: &mut Region, id: &str, now: Timestamp) {
     let order = order(region, id);
     if let Some(instance) = region.model.instances.get_mut(id) {
         instance.launched = now;
+        instance.told_to_end = None;
     }
     plan_for(
         region,

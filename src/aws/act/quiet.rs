@@ -114,6 +114,7 @@ mod tests {
             zone: "us-east-1a".into(),
             launched: Timestamp::UNIX_EPOCH,
             interface: None,
+            told_to_end: None,
             devices: BTreeMap::new(),
         }
     }

@@ -178,7 +178,12 @@ pub(super) fn one_set(evidence: &Evidence<'_>) -> Finding {
             .iter()
             .filter(|term| term.instance == instance)
             .collect();
-        let sources: Vec<&SnapshotLife> = terms
+        // Volumes that another one wrote to before moved as they were.
+        let (restored, moved): (Vec<&Term>, Vec<&Term>) = terms
+            .iter()
+            .copied()
+            .partition(|term| first_of(ledger, term) == term.instance);
+        let sources: Vec<&SnapshotLife> = restored
             .iter()
             .filter_map(|term| ledger.volumes.get(&term.volume)?.source.as_ref())
             .filter_map(|source| ledger.snapshots.get(source))
@@ -190,13 +195,10 @@ pub(super) fn one_set(evidence: &Evidence<'_>) -> Finding {
             continue;
         };
         // What moved as it was must be as old as the copies beside it.
-        let mixed = terms
-            .iter()
-            .any(|term| first_of(ledger, term) != term.instance);
-        let until = if mixed {
-            terms.iter().map(|t| t.from).min().unwrap_or(last)
-        } else {
+        let until = if moved.is_empty() {
             last
+        } else {
+            terms.iter().map(|t| t.from).min().unwrap_or(last)
         };
         if let Some(writer) = writes_between(ledger, first, until) {
             return Err(format!(

@@ -493,6 +493,75 @@ fn a_revived_old_holder_unmounts() {
 }
 
 #[test]
+fn a_member_in_the_dark_that_auto_scaling_gave_up_is_no_candidate() {
+    let mut story = Story::replacement("b")
+        .member("i-old", InService, "a")
+        .here("i-new", None, Workload::Stopped)
+        .at(1800);
+    story.instances().remove(&"i-old".into());
+    assert_eq!(story.plan().holder, None, "a describe may lag");
+    story
+        .group()
+        .members
+        .get_mut(&"i-old".into())
+        .unwrap()
+        .healthy = false;
+    assert_eq!(story.plan().holder, Some("i-new".into()));
+}
+
+/// A zone comes back after everything was given up: what is in reach again is
+/// waited for, however late it is, and nothing older is used meanwhile.
+#[test]
+fn data_in_reach_again_is_never_given_up_for_older_data() {
+    let story = |state, told: Option<i64>| {
+        let mut story = cross_zone()
+            .snapshot("snap-9", "vol-1", 1, Completed, at(-60), Some("live/1"))
+            .instance("i-old", state, long_ago())
+            .address_on("i-old")
+            .here("i-new", None, Workload::Stopped)
+            .at(7200);
+        let old = story.instances().get_mut(&"i-old".into()).unwrap();
+        old.told_to_end = told.map(at);
+        words(&story)
+    };
+    assert_eq!(
+        story(InstanceState::Running, None),
+        ["fence i-old: stop it", "… i-old is being stopped"]
+    );
+    assert_eq!(
+        story(InstanceState::Stopping, Some(7190)),
+        ["fence i-old: force it to stop", "… i-old is being stopped"]
+    );
+    // One that hangs in its stop may have written until now: more than an hour
+    // would be lost.
+    assert!(
+        story(InstanceState::Stopping, Some(1000))
+            .iter()
+            .any(|says| says.contains("more than max_data_loss")),
+    );
+    // Its capture began late: it has as long as any other.
+    let mut late = cross_zone()
+        .snapshot("snap-9", "vol-1", 1, Completed, at(-60), Some("live/1"))
+        .capture("snap-1", "vol-1", Pending)
+        .address_on("i-new")
+        .here("i-new", None, Workload::Stopped)
+        .at(7200);
+    late.volumes()
+        .get_mut(&"vol-1".into())
+        .unwrap()
+        .attachments
+        .clear();
+    late.snapshots().get_mut(&"snap-1".into()).unwrap().started = at(7100);
+    expect(
+        &late,
+        &[
+            "complete the terminate action of i-old (hook terminate)",
+            "… snap-1 is being completed (50%)",
+        ],
+    );
+}
+
+#[test]
 fn more_members_than_can_be_explained_change_nothing() {
     let mut two = Story::replacement("b").address_on("i-old");
     two.group().desired = 2;

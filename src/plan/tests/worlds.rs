@@ -86,6 +86,7 @@ impl Story {
                 zone,
                 launched,
                 interface: None,
+                told_to_end: None,
                 devices: BTreeMap::new(),
             },
         );
