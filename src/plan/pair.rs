@@ -16,7 +16,10 @@ use super::step::{Cause, Hold, Plan, Reason, Step};
 use super::volumes::Placed;
 use crate::ids::{InstanceId, VolumeName};
 use crate::spec::{GroupSpec, Kind};
-use crate::world::{AddressFound, Group, Instance, InstanceState, Seen, Standing, Term, World};
+use crate::world::{
+    AddressFound, AttachmentState, Group, Instance, InstanceState, Seen, Standing, Term, Volume,
+    World,
+};
 
 /// The holder of a pair, and when it was appointed, if it was.
 pub(super) struct Chosen {
@@ -100,6 +103,50 @@ pub(super) fn tend(scene: &Scene<'_>, world: &World, placed: &Placed<'_>, plan: 
         }),
     }
     relieve(scene, holder.id, plan);
+    take_old_copies(scene, plan);
+}
+
+/// The volumes of an older lineage that this instance still has.
+fn old_copies<'a>(scene: &Scene<'a>, instance: &InstanceId) -> Vec<(&'a Volume, AttachmentState)> {
+    let others = scene.lineages.values().flat_map(|lineage| {
+        let lost = |v: &&&Volume| Some(v.epoch) < lineage.top && v.standing != Standing::New;
+        lineage.others.iter().filter(lost).copied()
+    });
+    let on = |volume: &'a Volume| {
+        let on = volume
+            .attachments
+            .iter()
+            .find(|a| a.instance == *instance)?;
+        Some((volume, on.state))
+    };
+    others.filter_map(on).collect()
+}
+
+/// A member outlives its fence, and with it the copy that lost: were it still
+/// there at the next start, whatever starts at boot would start on it.
+fn take_old_copies(scene: &Scene<'_>, plan: &mut Plan) {
+    for (id, instance) in scene.instances {
+        let ours = if scene.sits_at(id) {
+            !scene.holds_here() && scene.here.is_some_and(|here| here.mounts.is_empty())
+        } else {
+            instance.state.is_down() && scene.may_serve_holder()
+        };
+        if !ours || !scene.group.members.contains_key(id) {
+            continue;
+        }
+        for (volume, state) in old_copies(scene, id) {
+            if state == AttachmentState::Attached {
+                plan.step(Step::Detach {
+                    volume: volume.id.clone(),
+                    instance: id.clone(),
+                    force: false,
+                });
+            }
+            plan.wait(Reason::Detaching {
+                volume: volume.id.clone(),
+            });
+        }
+    }
 }
 
 /// A stopped heir is started once, to take over. One that has taken over and
@@ -122,7 +169,7 @@ fn call_in(
         plan.hold(Hold::HolderStopped {
             instance: heir.clone(),
         });
-    } else if state == Some(InstanceState::Stopped) {
+    } else if state == Some(InstanceState::Stopped) && old_copies(scene, heir).is_empty() {
         plan.step(Step::StartInstance {
             instance: heir.clone(),
         });
@@ -135,21 +182,24 @@ fn call_in(
 
 /// Volumes make sure themselves that their predecessor is quiet. Where only
 /// addresses move, the predecessor of an appointed holder is stopped all the
-/// same: it is sick, and nobody should meet it again. Once it was started anew,
-/// it is the standby.
+/// same: it is sick, and nobody should meet it again. So is one without an agent
+/// that comes back from the dark and goes on with a copy that lost. Once it was
+/// started anew, it is the standby.
 fn relieve(scene: &Scene<'_>, holder: &InstanceId, plan: &mut Plan) {
     let Some(appointed) = scene.holder.and_then(|h| h.appointed) else {
         return;
     };
     let Some((id, other)) = other_member(scene.spec, holder)
         .and_then(|id| scene.instances.get_key_value(id))
-        .filter(|(_, other)| scene.spec.volumes.is_empty() && other.launched <= appointed)
+        .filter(|(_, other)| other.launched <= appointed)
     else {
         return;
     };
-    let given_up = scene.give_up_due();
+    let revived = !scene.spec.agent && !old_copies(scene, id).is_empty();
+    let given_up = scene.give_up_due().filter(|_| !revived);
     // A zone that is dark does not stop it: after a while it is let be.
-    if other.state.is_down()
+    if !(scene.spec.volumes.is_empty() || revived)
+        || other.state.is_down()
         || other.state == InstanceState::ShuttingDown
         || given_up.is_some_and(|due| scene.now >= due)
     {

@@ -81,7 +81,7 @@ impl Aws {
                 .map(|taken| vec![taken])
         };
         let taken = self
-            .once(&ask, shot.incident, &volumes, check, take)
+            .once(&ask, shot.consistency, shot.incident, &volumes, check, take)
             .await?;
         Ok(self.remember(shot.group, taken))
     }
@@ -112,7 +112,9 @@ impl Aws {
             self.create_snapshots(&ask, group, instance, incident, &volumes)
                 .await
         };
-        let taken = self.once(&ask, incident, &volumes, check, take).await?;
+        let taken = self
+            .once(&ask, Consistency::Crash, incident, &volumes, check, take)
+            .await?;
         let snapshots: Vec<(SnapshotId, VolumeId)> = taken
             .shots()
             .map(|taken| (taken.id.clone(), taken.volume.clone()))
@@ -146,9 +148,13 @@ impl Aws {
     }
 
     /// Takes at most once: checks right before, and looks up after a doubt.
+    ///
+    /// A live set holds its moment: after a doubt it is not taken once more
+    /// under the same name, or two moments could pass for one.
     async fn once(
         &self,
         ask: &Ask,
+        consistency: Consistency,
         incident: &Incident,
         volumes: &BTreeSet<VolumeId>,
         check: impl AsyncFn() -> Result<Option<String>, AwsError>,
@@ -174,6 +180,9 @@ impl Aws {
                 let found = self.look_up(incident, volumes).await?;
                 if !found.is_empty() {
                     return Ok(Taken::Shots(found));
+                }
+                if consistency == Consistency::Crash {
+                    return Err(error);
                 }
             }
             match schedule.pause_after(&error) {

@@ -184,6 +184,35 @@ fn the_primarys_own_agent_lets_go_when_another_is_appointed() {
 }
 
 #[test]
+fn the_copy_that_lost_is_taken_from_a_fenced_member_before_it_starts_again() {
+    let lost = |a, b| {
+        let mut story = pair(a, b)
+            .volume("vol-1", "a", 1, Standing::Superseded, Some("i-a"))
+            .volume("vol-2", "b", 2, term("i-b", at(30)), Some("i-b"))
+            .marker(2)
+            .address_on("i-b")
+            .no_agent()
+            .at(600);
+        story.group().members.get_mut(&"i-b".into()).unwrap().zone = "b".into();
+        story
+    };
+    let taken = ["detach vol-1 from i-a", "… vol-1 is being detached"];
+    let story = lost(InstanceState::Stopped, InstanceState::Running);
+    assert_eq!(words(&appointed(story, "i-b", 0)), taken);
+    // Back again: first that, then the start.
+    let back = lost(InstanceState::Stopped, InstanceState::Running);
+    let back = words(&appointed(back, "i-a", 590));
+    assert!(back.contains(&taken[0].to_owned()), "{back:?}");
+    assert!(!back.contains(&"start i-a".to_owned()), "{back:?}");
+    // It came back from the dark, and nobody on it knows better.
+    let revived = lost(InstanceState::Running, InstanceState::Running);
+    assert_eq!(
+        words(&appointed(revived, "i-b", 0)),
+        ["fence i-a: stop it", "… i-a is being stopped"]
+    );
+}
+
+#[test]
 fn a_predecessor_with_addresses_alone_is_stopped_and_its_address_does_not_wait() {
     let story =
         appointed(gateway(InstanceState::Running), "i-b", 0).here("i-b", None, Workload::None);
