@@ -11,6 +11,8 @@ use crate::spec::Kind;
 
 /// A member that was launched a moment ago may not have been seen yet.
 const SEEN_AFTER: SignedDuration = SignedDuration::from_secs(10);
+/// How long a plan may be carried out (`reconcile`'s bound, and the call itself).
+const STILL_GOOD: SignedDuration = SignedDuration::from_secs(30);
 /// How soon after its part is done an action must be closed.
 const CLOSED_AFTER: SignedDuration = SignedDuration::from_secs(60);
 
@@ -329,6 +331,22 @@ pub(super) fn final_state(evidence: &Evidence<'_>) -> Finding {
     Err(evidence.unsettled.join("; "))
 }
 
+/// How a caller's last describes of one kind went.
+#[derive(Default)]
+struct Look {
+    failed: bool,
+    seen: Option<Timestamp>,
+}
+
+impl Look {
+    /// The last one succeeded, or one did a moment ago: what fails since then
+    /// may be the question of another step of the same plan.
+    fn carries(&self, at: Timestamp) -> bool {
+        self.seen
+            .is_some_and(|seen| !self.failed || !longer_than(STILL_GOOD, seen, at))
+    }
+}
+
 /// What a caller must have read successfully, last time it tried, before it may
 /// do something that cannot be undone.
 const RESTS_ON: [(&str, &[&str]); 6] = [
@@ -351,7 +369,7 @@ const RESTS_ON: [(&str, &[&str]); 6] = [
 ];
 
 pub(super) fn failed_look(evidence: &Evidence<'_>) -> Finding {
-    let mut last: BTreeMap<(&str, &str), bool> = BTreeMap::new();
+    let mut last: BTreeMap<(&str, &str), Look> = BTreeMap::new();
     let mut judged = 0;
     for entry in evidence
         .entries
@@ -368,7 +386,11 @@ pub(super) fn failed_look(evidence: &Evidence<'_>) -> Finding {
             continue;
         };
         if action.starts_with("Describe") {
-            last.insert((&entry.who, action), *outcome == Outcome::Ok);
+            let look = last.entry((&entry.who, action)).or_default();
+            look.failed = *outcome != Outcome::Ok;
+            if !look.failed {
+                look.seen = Some(entry.at);
+            }
             continue;
         }
         let Some((_, needs)) = RESTS_ON.iter().find(|(act, _)| act == action) else {
@@ -382,7 +404,8 @@ pub(super) fn failed_look(evidence: &Evidence<'_>) -> Finding {
             // A pair has no Auto Scaling group, and not every group has volumes.
             let absent = need.contains("AutoScaling") && evidence.spec.kind != Kind::Asg
                 || need.contains("Volumes") && evidence.spec.volumes.is_empty();
-            if !absent && last.get(&(entry.who.as_str(), *need)) != Some(&true) {
+            let look = last.get(&(entry.who.as_str(), *need));
+            if !absent && !look.is_some_and(|look| look.carries(entry.at)) {
                 return Err(format!(
                     "{} called {action} {target} when its last {need} had not succeeded",
                     entry.who

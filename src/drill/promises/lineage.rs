@@ -1,10 +1,13 @@
 //! Promises 3, 6 and 10: which copy of the data came to be used.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use rehome_region::{Entry, What};
 
 use super::{Evidence, Finding, count};
 use crate::drill::ledger::{Ledger, SnapshotLife, Term, paths};
+use crate::tags;
 
 /// A snapshot that completed so shortly before the choice may not have been
 /// visible yet: reads lag.
@@ -165,24 +168,21 @@ pub(super) fn one_set(evidence: &Evidence<'_>) -> Finding {
     if evidence.spec.volumes.len() < 2 {
         return Ok("one volume is always one set".to_owned());
     }
-    let mut instances: Vec<&str> = ledger
-        .terms
-        .iter()
-        .map(|term| term.instance.as_str())
-        .collect();
-    instances.dedup();
-    let mut sets = 0;
-    for instance in instances {
-        let terms: Vec<&Term> = ledger
-            .terms
-            .iter()
-            .filter(|term| term.instance == instance)
-            .collect();
+    // A member of a pair may get a set more than once: told apart by the move.
+    let move_of = |term: &Term| {
+        let volume = evidence.volumes.get(&term.volume)?;
+        volume.tags.get(tags::INCIDENT).cloned()
+    };
+    let mut arrivals: BTreeMap<(&str, Option<String>), Vec<&Term>> = BTreeMap::new();
+    for term in &ledger.terms {
         // Volumes that another one wrote to before moved as they were.
-        let (restored, moved): (Vec<&Term>, Vec<&Term>) = terms
-            .iter()
-            .copied()
-            .partition(|term| first_of(ledger, term) == term.instance);
+        if first_of(ledger, term) == term.instance {
+            let arrival = (term.instance.as_str(), move_of(term));
+            arrivals.entry(arrival).or_default().push(term);
+        }
+    }
+    let mut sets = 0;
+    for ((instance, _), restored) in arrivals {
         let sources: Vec<&SnapshotLife> = restored
             .iter()
             .filter_map(|term| ledger.volumes.get(&term.volume)?.source.as_ref())
@@ -195,10 +195,15 @@ pub(super) fn one_set(evidence: &Evidence<'_>) -> Finding {
             continue;
         };
         // What moved as it was must be as old as the copies beside it.
-        let until = if moved.is_empty() {
-            last
+        let moved = ledger.terms.iter().any(|term| {
+            term.instance == instance
+                && first_of(ledger, term) != instance
+                && restored.iter().any(|beside| overlap(term, beside))
+        });
+        let until = if moved {
+            restored.iter().map(|t| t.from).min().unwrap_or(last)
         } else {
-            terms.iter().map(|t| t.from).min().unwrap_or(last)
+            last
         };
         if let Some(writer) = writes_between(ledger, first, until) {
             return Err(format!(
@@ -211,6 +216,11 @@ pub(super) fn one_set(evidence: &Evidence<'_>) -> Finding {
         "{} restored, each of one instant",
         count(sets, "set")
     ))
+}
+
+fn overlap(one: &Term, other: &Term) -> bool {
+    let ends_after = |term: &Term, at: Timestamp| term.until.is_none_or(|until| until > at);
+    ends_after(one, other.from) && ends_after(other, one.from)
 }
 
 /// Who first wrote to the volume of this term.

@@ -389,15 +389,20 @@ fn closing_an_action_too_early_too_late_or_not_at_all_breaks_the_eighth_promise(
 
 #[test]
 fn acting_on_a_failed_look_breaks_the_twelfth_promise() {
-    let look = |outcome: Outcome| {
+    let look = |outcome: Outcome, at| {
         Tale::default()
             .at(1, OLD, call("DescribeAddresses", Outcome::Ok))
-            .at(2, OLD, call("DescribeAddresses", outcome))
-            .at(3, OLD, call("AssociateAddress", Outcome::Ok))
+            .at(at - 1, OLD, call("DescribeAddresses", outcome))
+            .at(at, OLD, call("AssociateAddress", Outcome::Ok))
     };
-    look(Outcome::Ok).holds(12);
-    look(Outcome::Error("RequestLimitExceeded".into())).breaks(12, "had not succeeded");
-    look(Outcome::Lost).breaks(12, "had not succeeded");
+    look(Outcome::Ok, 60).holds(12);
+    look(Outcome::Error("RequestLimitExceeded".into()), 60).breaks(12, "had not succeeded");
+    look(Outcome::Lost, 60).breaks(12, "had not succeeded");
+    // What was seen a moment ago carries a plan.
+    look(Outcome::Lost, 20).holds(12);
+    Tale::default()
+        .at(1, OLD, call("AssociateAddress", Outcome::Ok))
+        .breaks(12, "had not succeeded");
 }
 
 /// Two volumes as the region would report them, made on its wire.
