@@ -260,13 +260,7 @@ impl<H: Host> Runner<H> {
                 memory.focus = self.carry_out(spec, memory, &due).await;
                 self.let_it_happen(&due, seen_at).await;
             }
-            Err(not_yet) => {
-                memory.focus = plan
-                    .steps
-                    .iter()
-                    .fold(Focus::NONE, |all, step| all.union(Focus::after(step)));
-                self.sleep_watching(spec, memory, not_yet).await;
-            }
+            Err(not_yet) => self.between_tries(spec, memory, &plan, not_yet).await,
         }
         match self.denied_for_good(memory) {
             Some(why) => Turned::Failed(why),

@@ -51,6 +51,44 @@ impl<H: Host> Runner<H> {
             .await;
     }
 
+    /// Until a step is tried again that has not moved the world so far. What
+    /// else is waited for, and the open actions, do not wait for that: a fence
+    /// that a dark zone never obeys must not keep a runner from seeing an heir.
+    pub(super) async fn between_tries(
+        &self,
+        spec: &GroupSpec,
+        memory: &mut Memory,
+        plan: &Plan,
+        not_yet: SignedDuration,
+    ) {
+        let now = self.clock.now();
+        let again = later(now, not_yet);
+        let (pause, due) = memory.patience.pause(&plan.waits, now);
+        let look_at = later(now, pause);
+        let waits_first = !plan.waits.is_empty() && look_at < again;
+        let next = if waits_first { look_at } else { again };
+        let beats = memory.beats.values().copied();
+        let beat = beats.filter(|at| *at > now && *at < next).min();
+        let around = memory
+            .looked_around
+            .map_or(now, |at| later(at, LOOK_AROUND));
+        memory.focus = if now >= around {
+            Focus::ALL
+        } else if beat.is_some() {
+            Focus::NONE
+        } else if waits_first {
+            due.into_iter()
+                .fold(Focus::NONE, |all, reason| all.union(Focus::of(reason)))
+        } else {
+            plan.steps
+                .iter()
+                .fold(Focus::NONE, |all, step| all.union(Focus::after(step)))
+        };
+        let until = beat.unwrap_or(next);
+        self.sleep_watching(spec, memory, until.duration_since(now))
+            .await;
+    }
+
     /// A settled runner's pause: its own machine is asked often, because that
     /// is free and tells first that the end is near. Returns what that, or a
     /// wake-up, makes worth a look.
