@@ -219,6 +219,9 @@ built_in!(
     "pair",
     "pair-cross-zone",
     "pair-outage",
+    "pair-failback",
+    "outage-no-agent",
+    "outage-returns",
     "flapping-alarm",
     "false-alarm",
 );

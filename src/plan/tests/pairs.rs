@@ -1,18 +1,11 @@
 //! A primary and a standby, each situation as a row.
 
-use super::worlds::{Story, at, long_ago, term};
+use super::worlds::{Story, at, long_ago, term, words};
 use crate::ids::InstanceId;
 use crate::plan::step::{Cause, Hold};
 use crate::plan::{Reason, Step, switchover};
 use crate::spec::Kind;
 use crate::world::*;
-
-fn words(story: &Story) -> Vec<String> {
-    let plan = story.plan();
-    let steps = plan.steps.iter().map(ToString::to_string);
-    let waits = plan.waits.iter().map(|w| format!("… {}", w.reason));
-    steps.chain(waits).collect()
-}
 
 /// `i-a` (preferred) and `i-b`, in zone a, as EC2 has them.
 fn pair(a: InstanceState, b: InstanceState) -> Story {

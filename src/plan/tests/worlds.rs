@@ -306,6 +306,23 @@ pub(super) fn term(holder: &str, since: Timestamp) -> Standing {
     }))
 }
 
+/// The plan of a story, in words: steps first, then waits.
+pub(super) fn words(story: &Story) -> Vec<String> {
+    let plan = story.plan();
+    let steps = plan.steps.iter().map(ToString::to_string);
+    let waits = plan.waits.iter().map(|w| format!("… {}", w.reason));
+    steps.chain(waits).collect()
+}
+
+#[track_caller]
+pub(super) fn expect(story: &Story, expected: &[&str]) {
+    assert_eq!(words(story), expected, "{:#?}", story.world);
+}
+
+pub(super) fn cross_zone() -> Story {
+    Story::replacement("b")
+}
+
 fn attached(on: &str) -> Attachment {
     Attachment {
         instance: on.into(),
