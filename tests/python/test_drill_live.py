@@ -101,7 +101,10 @@ def test_nothing_is_left_when_it_is_killed(number):
     # Another seed each: their volumes have other names.
     command = [*LIVE, "--seed", str(100 + number)]
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, env=environment(), text=True, **pipes) as drill:
+    # Whoever starts the tests in the background has SIGINT ignored, and hands
+    # that down; at a terminal it is not.
+    heed = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
+    with subprocess.Popen(command, env=environment(), text=True, preexec_fn=heed, **pipes) as drill:
         try:
             first = drill.stdout.readline()
             if not first:
