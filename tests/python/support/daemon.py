@@ -47,19 +47,28 @@ class Daemon:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
-            end.sendto(b"", self._socket.getsockname())
-        for thread in self._threads:
-            thread.join(10)
+        self._hear_out()
         self.process.stderr.close()
         self._socket.close()
+
+    def _hear_out(self):
+        """What a process said last may still be on its way when it has ended."""
+        if any(thread.is_alive() for thread in self._threads):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
+                end.sendto(b"", self._socket.getsockname())
+        for thread in self._threads:
+            thread.join(PATIENCE)
 
     def hears(self, state, after=0):
         """Waits until the manager was told this, and returns what came next."""
 
         def look():
-            assert self.process.poll() is None or state in self.told, self.logs[-3:]
-            return [at for at, told in enumerate(self.told) if at >= after and told == state]
+            ended = self.process.poll() is not None
+            if ended:
+                self._hear_out()
+            heard = [at for at, told in enumerate(self.told) if at >= after and told == state]
+            assert heard or not ended, self.logs[-3:]
+            return heard
 
         return until(look, f"{state} to be told; so far {self.told[-3:]}")[0] + 1
 
