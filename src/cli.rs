@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
 /// Keeps a stateful single EC2 instance alive across failures: its data
@@ -55,6 +55,8 @@ pub enum Command {
     Adopt(Adopt),
     /// Make another instance the holder
     Switchover(Switchover),
+    /// Print the smallest IAM policy for a configuration
+    IamPolicy(IamPolicy),
     /// Let file systems write again that a killed rehome left frozen
     Thaw(Configuration),
     /// Hold file systems still until standard input ends
@@ -176,6 +178,47 @@ pub struct Switchover {
     pub json: bool,
 }
 
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  rehome iam-policy --config rehome.toml --place instance \\
+    --region eu-west-1 --account 123456789012 > policy.json
+
+Prints what rehome itself needs, as JSON; asks nobody. Logs of a function and
+what people need for `adopt` and the like: docs/permissions.md.")]
+pub struct IamPolicy {
+    #[command(flatten)]
+    pub configuration: Configuration,
+    /// Under whose role rehome runs
+    #[arg(long, value_enum)]
+    pub place: Place,
+    /// Only this group
+    #[arg(long, value_name = "NAME")]
+    pub group: Option<String>,
+    /// The region; without it, any
+    #[arg(long, value_name = "REGION", env = "AWS_REGION", value_parser = region_name)]
+    pub region: Option<String>,
+    /// The account; without it, the role's own
+    #[arg(long, value_name = "NUMBER", value_parser = account_number)]
+    pub account: Option<String>,
+    /// The partition; without it, the region's
+    #[arg(long, value_name = "NAME", value_parser = ["aws", "aws-cn", "aws-us-gov"])]
+    pub partition: Option<String>,
+    /// It is JSON in any case
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Place {
+    /// On an instance of the group
+    Instance,
+    /// A daemon elsewhere
+    Controller,
+    /// A function
+    Lambda,
+}
+
 /// What a process that takes snapshots starts beside itself.
 #[derive(Debug, Args)]
 pub struct FreezeGuard {
@@ -268,6 +311,21 @@ fn duration(text: &str) -> Result<SignedDuration, String> {
     }
 }
 
+fn region_name(text: &str) -> Result<String, String> {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    match text.contains('-') && text.bytes().all(plain) {
+        true => Ok(text.to_owned()),
+        false => Err("write a region, such as eu-west-1".to_owned()),
+    }
+}
+
+fn account_number(text: &str) -> Result<String, String> {
+    match text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()) {
+        true => Ok(text.to_owned()),
+        false => Err("write the twelve digits of the account".to_owned()),
+    }
+}
+
 #[cfg(feature = "drill")]
 fn address(text: &str) -> Result<String, String> {
     let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
@@ -313,6 +371,7 @@ mod tests {
             "rehome plan",
             "rehome adopt orders-db --yes",
             "rehome thaw --config rehome.toml",
+            "rehome iam-policy --place lambda --region eu-west-1 --account 123456789012 --json",
             "rehome freeze-guard --seconds 5 -- /var/lib/postgresql",
             "rehome switchover gateway --to i-0primary --timeout 20m --yes --json",
         ] {
@@ -379,6 +438,10 @@ mod tests {
             "rehome bootstrap --timeout 0s",
             "rehome bootstrap --timeout 15",
             "rehome adopt",
+            "rehome iam-policy",
+            "rehome iam-policy --place moon",
+            "rehome iam-policy --place instance --account 12",
+            "rehome iam-policy --place instance --region Europe",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }

@@ -9,6 +9,7 @@ pub mod clock;
 #[cfg(feature = "drill")]
 pub mod drill;
 pub mod host;
+pub mod iam;
 pub mod ids;
 mod patience;
 pub mod plan;

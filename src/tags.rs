@@ -1,5 +1,8 @@
 //! The tags in which everything that must be remembered stands.
 
+/// What every tag of rehome begins with.
+pub const PREFIX: &str = "rehome:";
+
 /// On every belonging: whose it is.
 pub const GROUP: &str = "rehome:group";
 /// Which configured volume this is, or is a snapshot of.
@@ -37,5 +40,5 @@ pub const MARKER_PREFIX: &str = "rehome:epoch:";
 
 /// Tags that are ours or AWS's own, and so not the user's to carry along.
 pub fn is_reserved(key: &str) -> bool {
-    key.starts_with("rehome:") || key.starts_with("aws:")
+    key.starts_with(PREFIX) || key.starts_with("aws:")
 }

@@ -12,6 +12,7 @@ mod daemon;
 #[cfg(feature = "drill")]
 pub mod drill;
 mod freeze;
+mod iam_policy;
 mod lambda;
 mod listen;
 #[cfg(feature = "drill")]
@@ -116,6 +117,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Plan(options) => on_runtime(operate::plan(&options)),
         Command::Adopt(options) => on_runtime(adopt::run(&options)),
         Command::Switchover(options) => on_runtime(switchover::run(&options)),
+        Command::IamPolicy(options) => iam_policy::run(&options),
         #[cfg(feature = "drill")]
         Command::Drill(options) if options.live => live::run(&options),
         Command::Thaw(options) => on_runtime(freeze::thaw(&options)),

@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("world", &["ids"]),
     ("spec", &["ids", "world"]),
     ("plan", &["ids", "world", "spec"]),
+    ("iam", &["spec", "tags"]),
     ("host", &["ids", "world", "spec"]),
     ("aws", &["ids", "tags", "clock", "world", "spec", "plan"]),
     ("wake", &["ids", "spec", "aws", "host"]),
