@@ -4,10 +4,12 @@
 #![forbid(unsafe_code)]
 
 pub mod aws;
+pub mod check;
 pub mod cli;
 pub mod clock;
 #[cfg(feature = "drill")]
 pub mod drill;
+pub mod history;
 pub mod host;
 pub mod iam;
 pub mod ids;

@@ -8,6 +8,7 @@ mod client;
 mod convert;
 mod errors;
 mod existing;
+mod inspect;
 mod lookup;
 mod memory;
 mod observe;

@@ -17,6 +17,7 @@ mod mounts;
 mod nodes;
 mod point;
 mod probe;
+mod survey;
 mod units;
 mod users;
 

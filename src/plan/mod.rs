@@ -19,6 +19,7 @@ mod release;
 mod retire;
 mod say;
 mod scene;
+mod sets;
 pub mod step;
 mod terms;
 mod volumes;
@@ -30,6 +31,7 @@ mod tests;
 use jiff::Timestamp;
 
 use self::scene::Scene;
+pub use self::sets::{SetSeen, sets};
 pub use self::step::{Action, Cause, Hold, Plan, Reason, Step, Wait};
 use self::volumes::Placed;
 use crate::ids::InstanceId;
@@ -87,6 +89,26 @@ pub fn switchover(
     let step = plan.steps.into_iter().next();
     let why = plan.waits.into_iter().next().map(|wait| wait.reason);
     step.ok_or(why.unwrap_or(Reason::NoHolder))
+}
+
+/// The step that takes a live set now, which the upkeep would take when it is
+/// due: of everything the holder has in use, or of nothing.
+///
+/// # Errors
+/// Why there is no whole set to be taken now.
+pub fn snapshot(world: &World, spec: &GroupSpec, now: Timestamp) -> Result<Step, Reason> {
+    let mut plan = Plan::default();
+    let seat = Seat::default();
+    if let Some(scene) = Scene::set(world, spec, &seat, now, &mut plan) {
+        let placed = volumes::bring(&scene, &mut plan);
+        if placed.complete
+            && let Some(step) = retire::live(&scene, &placed)
+        {
+            return Ok(step);
+        }
+    }
+    let why = plan.waits.into_iter().next().map(|wait| wait.reason);
+    Err(why.unwrap_or(Reason::NoHolder))
 }
 
 /// Everything that brings the belongings to the holder, if that is this

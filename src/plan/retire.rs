@@ -27,7 +27,6 @@ pub(super) fn upkeep(scene: &Scene<'_>, placed: &Placed<'_>, plan: &mut Plan) {
 
 /// The next periodic set, all volumes in one call.
 fn snapshot(scene: &Scene<'_>, placed: &Placed<'_>, sets: &[Set<'_>]) -> Option<Step> {
-    let holder = scene.holder?;
     let newest = sets
         .iter()
         .filter(|s| s.is_newest_lineage)
@@ -48,6 +47,12 @@ fn snapshot(scene: &Scene<'_>, placed: &Placed<'_>, sets: &[Set<'_>]) -> Option<
     if scene.now < due {
         return None;
     }
+    live(scene, placed)
+}
+
+/// A set of everything the holder has in use, begun now.
+pub(super) fn live(scene: &Scene<'_>, placed: &Placed<'_>) -> Option<Step> {
+    let holder = scene.holder?;
     Some(Step::SnapshotLive {
         instance: holder.id.clone(),
         incident: Incident::new(format!("live/{}", scene.now.as_millisecond())),
