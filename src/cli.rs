@@ -51,6 +51,12 @@ pub enum Command {
     Status(Look),
     /// Show what would be done now, and change nothing
     Plan(Look),
+    /// Say whether a failover would work, and what to mend
+    Check(Check),
+    /// Take a set of snapshots of the live data now
+    Snapshot(Snapshot),
+    /// Tell what became of a group: terms, moves, what each took and lost
+    History(History),
     /// Make what the present holder already has the group's own
     Adopt(Adopt),
     /// Make another instance the holder
@@ -127,6 +133,68 @@ pub struct Look {
     /// Only this group
     #[arg(long, value_name = "NAME")]
     pub group: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples, from anywhere and then on the instance itself, where it sees more:
+  rehome check --config rehome.toml
+  rehome check orders-db --config /etc/rehome.toml --json
+
+Changes nothing. Each line that is not right says what would go wrong in a
+failover, and the command that mends it; docs/checking.md explains all of them.
+Exit code 1: a failover would not work, or what it rests on could not be read.
+Warnings, and other things that could not be read, do not count.")]
+pub struct Check {
+    /// Only this group
+    pub group: Option<String>,
+    #[command(flatten)]
+    pub configuration: Configuration,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example, before an upgrade of the database:
+  rehome snapshot orders-db --config rehome.toml --wait
+
+The set is like the periodic ones: all volumes of the group in one moment, as
+after a power cut. With `freeze`, and on the holder itself, they are frozen for
+that moment. It counts as a periodic set: keep_snapshots decides when it goes.
+Exit code 3: begun, and not complete in time.")]
+pub struct Snapshot {
+    /// The group
+    pub group: String,
+    #[command(flatten)]
+    pub configuration: Configuration,
+    /// Wait until it can be restored from
+    #[arg(long)]
+    pub wait: bool,
+    /// How long to wait
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration, requires = "wait")]
+    pub timeout: SignedDuration,
+    /// Print one JSON object at the end
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  rehome history orders-db --config rehome.toml
+
+Told from what AWS still knows: tags on volumes and snapshots, and six weeks of
+scaling activities. What cannot be told is said to be unknown.")]
+pub struct History {
+    /// The group
+    pub group: String,
+    #[command(flatten)]
+    pub configuration: Configuration,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -370,6 +438,10 @@ mod tests {
             "rehome status --json",
             "rehome plan",
             "rehome adopt orders-db --yes",
+            "rehome check --config rehome.toml",
+            "rehome check --config rehome.toml orders-db --json",
+            "rehome snapshot orders-db --wait --timeout 20m --json",
+            "rehome history orders-db --json --config rehome.toml",
             "rehome thaw --config rehome.toml",
             "rehome iam-policy --place lambda --region eu-west-1 --account 123456789012 --json",
             "rehome freeze-guard --seconds 5 -- /var/lib/postgresql",
@@ -438,6 +510,10 @@ mod tests {
             "rehome bootstrap --timeout 0s",
             "rehome bootstrap --timeout 15",
             "rehome adopt",
+            "rehome check one two",
+            "rehome snapshot",
+            "rehome snapshot orders-db --timeout 5m",
+            "rehome history",
             "rehome iam-policy",
             "rehome iam-policy --place moon",
             "rehome iam-policy --place instance --account 12",

@@ -18,6 +18,7 @@ use jiff::Timestamp;
 
 pub use crate::autoscaling::model::{Activity, Group, Hook, LifecycleAction, Member};
 pub use crate::cloudwatch::{Alarm, Datapoint};
+pub use crate::ec2::templates::LaunchTemplate;
 pub use crate::sqs::Queue;
 
 use crate::latency::Delay;
@@ -30,6 +31,7 @@ pub struct Model {
     pub snapshots: BTreeMap<String, Snapshot>,
     pub addresses: BTreeMap<String, Address>,
     pub groups: BTreeMap<String, Group>,
+    pub templates: BTreeMap<String, LaunchTemplate>,
     pub queues: BTreeMap<String, Queue>,
     pub alarms: BTreeMap<String, Alarm>,
     /// The newest value of each metric that was put.
@@ -129,6 +131,12 @@ pub struct Instance {
     pub guest: Guest,
     /// EC2's status checks.
     pub impaired: bool,
+    /// Against termination by EC2's API; Auto Scaling's way is not barred.
+    pub protected: bool,
+    /// A shutdown from inside terminates it.
+    pub shutdown_terminates: bool,
+    /// The instance profile, by ARN or name.
+    pub profile: Option<String>,
     /// When a spot interruption notice says it will end.
     pub spot_notice: Option<Timestamp>,
     pub token: Option<String>,

@@ -114,8 +114,12 @@ impl Sheet {
     }
 
     pub(super) fn unknown(&mut self, check: &'static str, why: &str) {
-        let says = format!("could not be read: {why}");
-        self.put(check, Verdict::Unknown, says, None, None);
+        self.untold(check, format!("could not be read: {why}"));
+    }
+
+    /// What nobody can be asked about.
+    pub(super) fn untold(&mut self, check: &'static str, says: impl Into<String>) {
+        self.put(check, Verdict::Unknown, says.into(), None, None);
     }
 
     /// The part, or a line that says why it is not known.

@@ -22,6 +22,10 @@ const TERMINATE: &str = "terminate-hook";
 
 pub(super) fn judge(facts: &Facts, spec: &GroupSpec) -> Vec<Finding> {
     let mut sheet = Sheet::new(Part::Hooks);
+    if facts.setup.known() == Some(&None) {
+        // There is no group to have any.
+        return sheet.done();
+    }
     if let Some(hooks) = sheet.known("hooks", &facts.hooks) {
         for transition in [Transition::Launch, Transition::Terminate] {
             let own: Vec<&HookSetup> = hooks

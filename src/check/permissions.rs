@@ -70,10 +70,8 @@ fn asked(sheet: &mut Sheet, facts: &Facts, spec: &GroupSpec) {
         }
     }
     for (why, actions) in unknown {
-        sheet.unknown(
-            "allowed",
-            &format!("whether {} may be done: {why}", actions.join(", ")),
-        );
+        let says = format!("whether {} is allowed: {why}", actions.join(", "));
+        sheet.untold("allowed", says);
     }
 }
 

@@ -226,9 +226,9 @@ fn encryption(sheet: &mut Sheet, wanted: &VolumeSpec, current: &Volume, own: &[&
             if proven {
                 sheet.right("encryption", format!("{} was restored with {key} before", wanted.name));
             } else {
-                sheet.unknown(
+                sheet.untold(
                     "encryption",
-                    &format!(
+                    format!(
                         "whether {key} can be used for a restore shows only when one is made; it \
                          needs kms:Decrypt, kms:GenerateDataKeyWithoutPlaintext and kms:CreateGrant"
                     ),

@@ -81,7 +81,7 @@ pub struct History {
 /// As far as it can be told now.
 pub fn tell(sources: &Sources, spec: &GroupSpec, now: Timestamp) -> History {
     let terms = terms::terms(sources);
-    let moves = moves::moves(sources, &terms);
+    let moves = moves::moves(sources, spec, &terms);
     let worst = |all: Vec<f64>| all.into_iter().reduce(f64::max);
     History {
         group: spec.name.to_string(),

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::terms::TermTold;
 use super::{Activity, Deed, Sources};
 use crate::ids::{InstanceId, SnapshotId};
+use crate::spec::{GroupSpec, Kind};
 use crate::world::{Consistency, Snapshot};
 
 /// From one holder to the next.
@@ -60,20 +61,26 @@ impl Loss {
 }
 
 /// One for each two terms that follow each other.
-pub(super) fn moves(sources: &Sources, terms: &[TermTold]) -> Vec<Move> {
+pub(super) fn moves(sources: &Sources, spec: &GroupSpec, terms: &[TermTold]) -> Vec<Move> {
     let pairs = terms.iter().zip(terms.iter().skip(1));
     pairs
         // The same holder went on after its data had been captured as final.
         .filter(|(before, after)| before.holder != after.holder)
-        .map(|(before, after)| one(sources, before, after))
+        .map(|(before, after)| one(sources, spec, before, after))
         .collect()
 }
 
-fn one(sources: &Sources, before: &TermTold, after: &TermTold) -> Move {
+fn one(sources: &Sources, spec: &GroupSpec, before: &TermTold, after: &TermTold) -> Move {
     let activities = sources.activities.known().map_or(&[][..], Vec::as_slice);
     let ended = of(activities, Deed::Terminate, &before.holder);
     let launched = of(activities, Deed::Launch, &after.holder);
-    let (rto_seconds, rto_unknown) = recovery(ended, launched);
+    let (rto_seconds, rto_unknown) = match spec.kind {
+        Kind::Asg => recovery(ended, launched),
+        Kind::Pair { .. } => (
+            None,
+            Some("nobody keeps a record of when a pair begins to serve"),
+        ),
+    };
     Move {
         from: before.holder.clone(),
         to: after.holder.clone(),

@@ -86,6 +86,11 @@ impl Freeze {
         }
     }
 
+    /// Is anything held still at all?
+    pub fn is_held(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Lets them write again. False: they did so before, because it took too long.
     pub async fn thaw(self) -> Result<bool, HostError> {
         match self.0 {

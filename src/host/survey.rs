@@ -124,7 +124,9 @@ fn state(point: &Path) -> PointState {
     match fs::read_dir(point) {
         Err(_) => PointState::Missing,
         Ok(entries) => {
-            let filled = entries.flatten().any(|entry| entry.file_name() != "lost+found");
+            let filled = entries
+                .flatten()
+                .any(|entry| entry.file_name() != "lost+found");
             match filled {
                 true => PointState::Filled,
                 false => PointState::Empty,
@@ -170,15 +172,44 @@ mod tests {
     #[test]
     fn what_systemctl_shows_is_read() {
         let rows = [
-            ("LoadState=loaded\nUnitFileState=enabled\nActiveState=active", true, "enabled", true),
-            ("LoadState=loaded\nUnitFileState=disabled\nActiveState=inactive", true, "disabled", false),
-            ("LoadState=not-found\nUnitFileState=\nActiveState=inactive", false, "not enabled", false),
-            ("LoadState=masked\nUnitFileState=masked\nActiveState=inactive", true, "masked", false),
-            ("LoadState=loaded\nUnitFileState=enabled-runtime\nActiveState=failed", true, "enabled-runtime", false),
+            (
+                "LoadState=loaded\nUnitFileState=enabled\nActiveState=active",
+                true,
+                "enabled",
+                true,
+            ),
+            (
+                "LoadState=loaded\nUnitFileState=disabled\nActiveState=inactive",
+                true,
+                "disabled",
+                false,
+            ),
+            (
+                "LoadState=not-found\nUnitFileState=\nActiveState=inactive",
+                false,
+                "not enabled",
+                false,
+            ),
+            (
+                "LoadState=masked\nUnitFileState=masked\nActiveState=inactive",
+                true,
+                "masked",
+                false,
+            ),
+            (
+                "LoadState=loaded\nUnitFileState=enabled-runtime\nActiveState=failed",
+                true,
+                "enabled-runtime",
+                false,
+            ),
         ];
         for (block, installed, enabled, active) in rows {
             let unit = read("postgresql.service", block);
-            assert_eq!((unit.installed, unit.enabled.as_str(), unit.active), (installed, enabled, active), "{block}");
+            assert_eq!(
+                (unit.installed, unit.enabled.as_str(), unit.active),
+                (installed, enabled, active),
+                "{block}"
+            );
             assert!(!unit.own);
         }
         assert!(read("rehome.service", "").own);

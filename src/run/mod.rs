@@ -5,6 +5,7 @@
 mod adopt;
 mod arrival;
 mod bootstrap;
+mod check;
 #[cfg(feature = "drill")]
 pub mod crashes;
 mod crew;
@@ -12,6 +13,7 @@ mod daemon;
 #[cfg(feature = "drill")]
 pub mod drill;
 mod freeze;
+mod history;
 mod iam_policy;
 mod lambda;
 mod listen;
@@ -23,6 +25,7 @@ mod operate;
 #[cfg(feature = "drill")]
 pub mod region;
 mod seat;
+mod snapshot;
 mod survey;
 #[cfg(feature = "drill")]
 pub mod swarm;
@@ -115,6 +118,9 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Lambda(options) => on_runtime(lambda::run(&options)),
         Command::Status(options) => on_runtime(operate::status(&options)),
         Command::Plan(options) => on_runtime(operate::plan(&options)),
+        Command::Check(options) => on_runtime(check::run(&options)),
+        Command::Snapshot(options) => on_runtime(snapshot::run(&options)),
+        Command::History(options) => on_runtime(history::run(&options)),
         Command::Adopt(options) => on_runtime(adopt::run(&options)),
         Command::Switchover(options) => on_runtime(switchover::run(&options)),
         Command::IamPolicy(options) => iam_policy::run(&options),

@@ -23,8 +23,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("spec", &["ids", "world"]),
     ("plan", &["ids", "world", "spec"]),
     ("iam", &["spec", "tags"]),
-    ("host", &["ids", "world", "spec"]),
-    ("aws", &["ids", "tags", "clock", "world", "spec", "plan"]),
+    ("check", &["ids", "world", "spec", "plan"]),
+    ("history", &["ids", "world", "spec", "plan"]),
+    ("host", &["ids", "world", "spec", "check"]),
+    (
+        "aws",
+        &[
+            "ids", "tags", "clock", "world", "spec", "plan", "check", "history",
+        ],
+    ),
     ("wake", &["ids", "spec", "aws", "host"]),
     ("patience", &["ids", "world", "spec", "plan"]),
     (
@@ -107,7 +114,7 @@ fn the_plan_is_pure() {
     let mut breaches = Vec::new();
     for source in read(AGENT) {
         let banned: &[&str] = match source.module() {
-            "plan" | "world" => &[
+            "plan" | "world" | "check" | "history" => &[
                 "tokio",
                 "async",
                 "fastrand",
@@ -123,7 +130,7 @@ fn the_plan_is_pure() {
         breaches.extend(banned.iter().flat_map(|word| source.naming(word)));
     }
     report(
-        "plan, world and spec have no runtime, no randomness, no input or output",
+        "plan, check, history, world and spec have no runtime, no randomness, no input or output",
         breaches,
     );
 }

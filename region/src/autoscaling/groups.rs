@@ -9,6 +9,7 @@ use super::model::{Group, LaunchSource, Maintenance};
 use super::setup::GroupSetup;
 use super::{flag, hooks, invalid, named_group, need, number, tags, zones};
 use crate::Region;
+use crate::ec2::templates;
 use crate::wire::error::ApiError;
 use crate::wire::query::Params;
 use crate::wire::xml::Xml;
@@ -215,7 +216,7 @@ fn source(params: &Params) -> Result<Option<LaunchSource>, ApiError> {
             ));
         }
         return Ok(Some(LaunchSource::Template {
-            id: id.map_or_else(|| template_id(name.unwrap_or_default()), str::to_owned),
+            id: id.map_or_else(|| templates::id_of(name.unwrap_or_default()), str::to_owned),
             name: name.or(id).unwrap_or_default().to_owned(),
             version: template.get("Version").unwrap_or("$Default").to_owned(),
         }));
@@ -226,14 +227,6 @@ fn source(params: &Params) -> Result<Option<LaunchSource>, ApiError> {
     Ok(named
         .filter(|name| !name.is_empty())
         .map(|name| LaunchSource::Configuration(name.to_owned())))
-}
-
-/// The id of a template that is known by name only: always the same for one name.
-fn template_id(name: &str) -> String {
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    format!("lt-0{hash:016x}")
 }
 
 /// DeleteAutoScalingGroup: with members only by force, and then without hooks.

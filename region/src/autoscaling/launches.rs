@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::model::{Group, Lifecycle, Member, TemplateVolume};
+use super::model::{Group, LaunchSource, Lifecycle, Member, TemplateVolume};
 use super::{GroupDue, activities, member_mut, members, warm_pool, zones};
 use crate::ec2::instances::{self, Device, Launch};
+use crate::ec2::templates;
 use crate::engine::Due;
 use crate::latency::Delay;
 use crate::record::Tags;
@@ -104,7 +105,7 @@ pub(crate) fn into(
         .model
         .groups
         .get(name)
-        .map(|group| launch_of(group, zone))
+        .map(|group| launch_of(region, group, zone))
         .unwrap_or_default();
     let instance = instances::launch(region, launch, now);
     if let Some(group) = region.model.groups.get_mut(name) {
@@ -118,7 +119,7 @@ pub(crate) fn into(
     instance
 }
 
-fn launch_of(group: &Group, zone: &str) -> Launch {
+fn launch_of(region: &Region, group: &Group, zone: &str) -> Launch {
     let mut tags: Tags = group
         .tags
         .iter()
@@ -131,11 +132,18 @@ fn launch_of(group: &Group, zone: &str) -> Launch {
         size_gib: volume.size_gib,
         delete_on_termination: volume.delete_on_termination,
     };
+    let mut devices: Vec<Device> = group.data_volumes.iter().map(device).collect();
+    let mut profile = None;
+    if let LaunchSource::Template { id, version, .. } = &group.source {
+        devices.extend(templates::devices(region, id, version));
+        profile = templates::profile(region, id, version);
+    }
     Launch {
         zone: zone.to_owned(),
         service: Some(group.name.clone()),
         tags,
-        devices: group.data_volumes.iter().map(device).collect(),
+        devices,
+        profile,
         ..Launch::default()
     }
 }

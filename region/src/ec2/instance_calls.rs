@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::describe::{self, Source};
 use super::ids::{self, Kind};
 use super::instances::{self, Device, Launch};
-use super::{index, tags, volume_spec, zones};
+use super::{tags, volume_spec, zones};
 use crate::Region;
 use crate::model::{Instance, InstanceState};
 use crate::wire::error::ApiError;
@@ -63,6 +63,7 @@ fn launch_all(
         kind: params.get("InstanceType").map(str::to_owned),
         tags: tags::specified(params, Kind::Instance)?,
         devices: devices(params)?,
+        profile: profile(params),
     };
     if region.model.dark_zones.contains(&launch.zone) {
         return Err(no_capacity(&launch.zone));
@@ -72,6 +73,14 @@ fn launch_all(
         made.push(instances::launch(region, launch.clone(), now));
     }
     Ok(made)
+}
+
+fn profile(params: &Params) -> Option<String> {
+    let profile = params.within("IamInstanceProfile");
+    profile
+        .get("Arn")
+        .or(profile.get("Name"))
+        .map(str::to_owned)
 }
 
 fn no_capacity(zone: &str) -> ApiError {
@@ -270,52 +279,17 @@ pub(crate) fn terminate(
     params: &Params,
     now: Timestamp,
 ) -> Result<Xml, ApiError> {
-    order(
-        region,
-        params,
-        now,
-        |_| None,
-        |region, id| instances::terminate(region, id, now),
-    )
-}
-
-/// The one attribute that matters to data: whether a volume dies with its instance.
-pub(crate) fn modify_attribute(
-    region: &mut Region,
-    params: &Params,
-    now: Timestamp,
-) -> Result<Xml, ApiError> {
-    let instance = params.required("InstanceId")?;
-    ids::find(&region.model.instances, instance, now)?;
-    let mappings = params.structures("BlockDeviceMapping");
-    if mappings.is_empty() {
-        return Err(ApiError::new(
-            "InvalidParameterCombination",
-            "No attributes specified.",
-        ));
-    }
-    let mut changes = Vec::new();
-    for mapping in &mappings {
-        let device = mapping.required("DeviceName")?;
-        let volume = super::attachments::on(region, instance)
-            .find(|v| v.attachment.as_ref().is_some_and(|a| a.device == device))
-            .ok_or_else(|| {
-                let message =
-                    format!("Instance '{instance}' does not have device '{device}' attached.");
-                ApiError::new("InvalidInstanceAttributeValue", message)
-            })?;
-        changes.push((volume.id.clone(), mapping.flag("Ebs.DeleteOnTermination")?));
-    }
-    for (volume, goes) in changes {
-        let found = region
-            .model
-            .volumes
-            .get_mut(&volume)
-            .and_then(|v| v.attachment.as_mut());
-        if let (Some(attachment), Some(goes)) = (found, goes) {
-            attachment.delete_on_termination = goes;
-        }
-        index::volume_touched(region, &volume, now);
-    }
-    Ok(tags::done())
+    let refuse = |instance: &Instance| {
+        instance.protected.then(|| {
+            let message = format!(
+                "The instance '{}' may not be terminated. Modify its 'disableApiTermination' \
+                 instance attribute and try again.",
+                instance.id
+            );
+            ApiError::new("OperationNotPermitted", message)
+        })
+    };
+    order(region, params, now, refuse, |region, id| {
+        instances::terminate(region, id, now)
+    })
 }

@@ -1,11 +1,10 @@
 //! How does EC2 write an instance?
 
+use super::subnets::VPC;
 use super::{addresses, attachments, tags};
 use crate::Region;
 use crate::model::{Instance, InstanceState};
 use crate::wire::xml::Xml;
-
-const VPC: &str = "vpc-00000000000000001";
 
 /// The inside of a reservation, or of RunInstances' answer.
 pub(crate) fn reservation(xml: &mut Xml, region: &Region, instances: &[&Instance]) {
@@ -66,6 +65,25 @@ fn write(xml: &mut Xml, region: &Region, instance: &Instance) {
         interfaces,
         |xml, instance| interface(xml, region, instance),
     );
+    if let Some(profile) = &instance.profile {
+        let name = profile.rsplit('/').next().unwrap_or(profile);
+        let account = &region.settings.account;
+        xml.node("iamInstanceProfile", |xml| {
+            xml.leaf(
+                "arn",
+                format!("arn:aws:iam::{account}:instance-profile/{name}"),
+            );
+            xml.leaf("id", "AIPAEXAMPLEEXAMPLE000");
+        });
+    }
+    xml.node("metadataOptions", |xml| {
+        xml.leaf("state", "applied");
+        // The region's metadata service answers to a token alone.
+        xml.leaf("httpTokens", "required");
+        xml.leaf("httpPutResponseHopLimit", 2);
+        xml.leaf("httpEndpoint", "enabled");
+        xml.leaf("instanceMetadataTags", "disabled");
+    });
     xml.leaf("ebsOptimized", false);
     xml.leaf("enaSupport", true);
 }

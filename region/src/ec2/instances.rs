@@ -31,6 +31,8 @@ pub(crate) struct Launch {
     pub(crate) tags: Tags,
     /// Data volumes of the launch template.
     pub(crate) devices: Vec<Device>,
+    /// The instance profile, by ARN or name.
+    pub(crate) profile: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -70,6 +72,9 @@ pub(crate) fn launch(region: &mut Region, launch: Launch, now: Timestamp) -> Str
             units: BTreeMap::new(),
         },
         impaired: false,
+        protected: false,
+        shutdown_terminates: false,
+        profile: launch.profile,
         spot_notice: None,
         token: None,
         drawn: BTreeMap::new(),

@@ -6,12 +6,15 @@ mod describe;
 mod filters;
 pub(crate) mod ids;
 pub(crate) mod index;
+mod instance_attributes;
 mod instance_calls;
 mod instance_xml;
 pub(crate) mod instances;
 mod resource;
 pub(crate) mod snapshots;
+mod subnets;
 pub(crate) mod tags;
+pub(crate) mod templates;
 pub(crate) mod tokens;
 mod volume_spec;
 pub(crate) mod volumes;
@@ -44,7 +47,14 @@ pub(crate) fn handle(
         "StartInstances" => instance_calls::start(region, params, now),
         "StopInstances" => instance_calls::stop(region, params, now),
         "TerminateInstances" => instance_calls::terminate(region, params, now),
-        "ModifyInstanceAttribute" => instance_calls::modify_attribute(region, params, now),
+        "DescribeInstanceAttribute" => instance_attributes::describe(region, params, now),
+        "ModifyInstanceAttribute" => instance_attributes::modify(region, params, now),
+        "CreateLaunchTemplate" => templates::create(region, params, now),
+        "CreateLaunchTemplateVersion" => templates::create_version(region, params, now),
+        "DeleteLaunchTemplate" => templates::delete(region, params),
+        "DescribeLaunchTemplates" => templates::describe(region, params),
+        "DescribeLaunchTemplateVersions" => templates::describe_versions(region, params),
+        "DescribeSubnets" => subnets::describe(region, params),
         "CreateVolume" => volumes::create(region, caller, params, now),
         "DeleteVolume" => volumes::delete(region, caller, params, now),
         "DescribeVolumes" => volumes::describe(region, params, now),

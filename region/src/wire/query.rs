@@ -98,6 +98,20 @@ impl Params {
         }
     }
 
+    /// These, and of the others what these say nothing about: by the first part
+    /// of the name, so that a list replaces a list.
+    pub(crate) fn over(mut self, others: &Params) -> Params {
+        let first = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
+        let said: Vec<String> = self.values.keys().map(|name| first(name)).collect();
+        let rest = others
+            .values
+            .iter()
+            .filter(|(name, _)| !said.contains(&first(name)));
+        self.values
+            .extend(rest.map(|(name, value)| (name.clone(), value.clone())));
+        self
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
