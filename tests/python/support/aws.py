@@ -47,6 +47,7 @@ class Session:
         def client(service):
             return _SESSION.client(service, endpoint_url=url, config=config)
 
+        self.client = client
         self.ec2 = client("ec2")
         self.autoscaling = client("autoscaling")
         self.cloudwatch = client("cloudwatch")

@@ -1,0 +1,78 @@
+"""A stack on a moto server, made with the stock command line.
+
+moto's CloudFormation leaves out what it does not know; what of that matters to
+rehome (hooks of a group, alarms) is put there by the same calls that
+CloudFormation would make, with what the template says.
+"""
+
+import json
+
+from .template import Stack, Template, for_moto
+
+# An image that moto has from the start.
+IMAGE = "ami-03cf127a"
+
+
+class MotoStack:
+    def __init__(self, moto, folder, template, name, given):
+        self.moto, self.name, self.given = moto, name, given
+        self.client = moto.client("cloudformation")
+        self.template = Template(template)
+        self.file = folder / f"{template}.json"
+        self.file.write_text(json.dumps(for_moto(self.template)))
+        self.create()
+
+    def create(self):
+        given = [{"ParameterKey": key, "ParameterValue": str(value)} for key, value in self.given.items()]
+        parameters = self.file.with_suffix(".parameters.json")
+        parameters.write_text(json.dumps(given))
+        words = ["--stack-name", self.name, "--template-body", f"file://{self.file}"]
+        words += ["--parameters", f"file://{parameters}"]
+        ended = self.moto.cli("cloudformation", "create-stack", *words, "--capabilities", "CAPABILITY_IAM")
+        assert ended.returncode == 0, ended.stderr
+        assert self.described()["StackStatus"] == "CREATE_COMPLETE"
+        self.make_what_moto_does_not()
+
+    def described(self):
+        [stack] = self.client.describe_stacks(StackName=self.name)["Stacks"]
+        return stack
+
+    def outputs(self):
+        return {of["OutputKey"]: of["OutputValue"] for of in self.described()["Outputs"]}
+
+    def resolved(self):
+        """With the names that moto gave."""
+        found = self.client.describe_stack_resources(StackName=self.name)["StackResources"]
+        # Of some, moto forgets what they are called.
+        named = [of for of in found if {"LogicalResourceId", "PhysicalResourceId"} <= of.keys()]
+        made = {of["LogicalResourceId"]: of["PhysicalResourceId"] for of in named}
+        if "AllocationId" in (outputs := self.outputs()):
+            made["ElasticIp.AllocationId"] = outputs["AllocationId"]
+        return Stack(self.template, self.given, made)
+
+    def make_what_moto_does_not(self):
+        stack = self.resolved()
+        for of in stack.resources().values():
+            properties = of["Properties"] if "Properties" in of else {}
+            if of["Type"] == "AWS::CloudWatch::Alarm":
+                # Nobody's topics: moto would look for them.
+                self.moto.cloudwatch.put_metric_alarm(**properties | {"AlarmActions": [], "OKActions": []})
+            for hook in properties.get("LifecycleHookSpecificationList", []):
+                wanted = hook | {"HeartbeatTimeout": int(hook["HeartbeatTimeout"])}
+                group = properties["AutoScalingGroupName"]
+                self.moto.autoscaling.put_lifecycle_hook(AutoScalingGroupName=group, **wanted)
+
+    def delete(self):
+        self.client.delete_stack(StackName=self.name)
+        left = [of["StackName"] for of in self.client.describe_stacks()["Stacks"]]
+        assert self.name not in left
+
+
+def network(moto):
+    """What an account has before: a VPC with a subnet in each zone, and a
+    parameter that names an image."""
+    subnets = moto.ec2.describe_subnets()["Subnets"]
+    by_zone = {subnet["AvailabilityZone"]: subnet["SubnetId"] for subnet in subnets}
+    one, two = sorted(by_zone)[:2]
+    moto.client("ssm").put_parameter(Name="/test/image", Type="String", Value=IMAGE)
+    return {"vpc": subnets[0]["VpcId"], "one": by_zone[one], "two": by_zone[two]}
