@@ -127,11 +127,15 @@ def test_nobody_is_let_in(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_alarm_says_what_missing_data_means(name):
+def test_every_alarm_says_what_missing_data_means_and_somebody_hears_it(name):
     for resource, of in Template(name).of_type("AWS::CloudWatch::Alarm").items():
-        wanted = "breaching" if resource == "SnapshotAge" else "notBreaching"
-        assert of["Properties"]["TreatMissingData"] == wanted, resource
-        assert of["Properties"]["AlarmDescription"] and "AlarmActions" in of["Properties"]
+        alarm, pair = of["Properties"], name == "standby-pair" and resource.endswith("Check")
+        wanted = "breaching" if resource == "SnapshotAge" or pair else "notBreaching"
+        assert alarm["TreatMissingData"] == wanted, resource
+        assert alarm["AlarmDescription"]
+        # A stopped standby's would never be silent.
+        silent = pair and resource.startswith("Standby")
+        assert ("AlarmActions" in alarm) == ("OKActions" in alarm) == (not silent), resource
 
 
 def test_the_queue_outlasts_the_function():
