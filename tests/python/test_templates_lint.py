@@ -8,12 +8,16 @@ import sys
 
 import pytest
 import yaml
+from cfnlint.helpers import REGIONS
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER as SCHEMAS
 from support.aws import environment
 from support.process import PROJECT, run
 from support.template import FOLDER, NAMES, Template
 
-# Where most accounts live, and one of each other partition.
-REGIONS = ["us-east-1", "us-west-2", "eu-west-1", "eu-central-1", "ap-northeast-1", "us-gov-west-1", "cn-north-1"]
+# Linted in full, which takes a while in each: where most accounts live, one of
+# each other partition, and the newest.
+LINTED = ["us-east-1", "us-west-2", "eu-west-1", "eu-central-1", "ap-northeast-1", "us-gov-west-1", "cn-north-1"]
+LINTED += ["eusc-de-east-1", "ap-southeast-7"]
 CHECKOV = os.environ.get("CHECKOV_BIN") or str(PROJECT / ".cache/checkov/bin/checkov")
 # What CloudFormation takes as text, without a bucket.
 LONGEST = 51_200
@@ -27,9 +31,16 @@ def test_there_are_no_other_templates():
 def test_cfn_lint_has_nothing_to_say():
     program = "import sys; from cfnlint.runner import main; sys.exit(main())"
     files = [f"{name}.yaml" for name in NAMES]
-    command = [sys.executable, "-c", program, "--regions", *REGIONS, "--template", *files]
+    command = [sys.executable, "-c", program, "--regions", *LINTED, "--template", *files]
     ended = run(command, env=environment(), timeout=180, cwd=FOLDER)
     assert ended.returncode == 0 and ended.stdout == "", ended.stdout + ended.stderr
+
+
+def test_every_region_has_all_that_the_templates_are_made_of():
+    kinds = {of["Type"] for name in NAMES for of in Template(name).resources.values()}
+    assert len(REGIONS) > 40 and set(LINTED) <= set(REGIONS)
+    for region in REGIONS:
+        assert kinds <= set(SCHEMAS.get_resource_types(region)), region
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,18 +2,13 @@
 they go, the data stays."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 
 import pytest
-from support.aws import environment, tagged, tags, until
+from support.aws import environment, tagged, tags
 from support.process import PROJECT, REHOME, run
-from support.stack import MotoStack, network
-from support.template import Stack, Template
+from support.stack import GROUP, MotoStack, a_pair, an_instance, configuration, member, rehome, without_mount
 
-GROUP = "orders-db"
 EVENTS = PROJECT / "tests/events"
 # The controller's rules let them through.
 HEARD = [
@@ -40,46 +35,8 @@ FOREIGN = ["foreign-event", "foreign-cloudtrail"]
 
 
 @pytest.fixture
-def account(moto):
-    return moto, network(moto)
-
-
-@pytest.fixture
-def instance_stack(account, tmp_path):
-    moto, net = account
-    given = {
-        "Name": GROUP,
-        "VpcId": net["vpc"],
-        "SubnetA": net["one"],
-        "SubnetB": net["two"],
-        "ImageId": "/test/image",
-        "NotifyEmail": "ops@example.com",
-        "VolumeSize": "8",
-    }
-    return MotoStack(moto, tmp_path, "stateful-instance", "orders", given)
-
-
-def rehome(moto, imds, file, *words):
-    here = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": imds.url, "AWS_EC2_METADATA_DISABLED": None}
-    return run([REHOME, *words, "--config", str(file)], env=environment(moto.url, **here))
-
-
-def configuration(moto, name, folder):
-    file = folder / "rehome.toml"
-    file.write_text(moto.client("ssm").get_parameter(Name=name)["Parameter"]["Value"])
-    return file
-
-
-def without_mount(file):
-    """test_templates_boot.py has a disk."""
-    file.write_text("".join(line for line in file.read_text().splitlines(True) if not line.startswith("mount")))
-
-
-def member(moto):
-    found = moto.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[GROUP])
-    [group] = found["AutoScalingGroups"]
-    [one] = group["Instances"]
-    return one
+def instance_stack(moto, tmp_path):
+    return an_instance(moto, tmp_path)
 
 
 def alarms_named_in(file):
@@ -96,7 +53,7 @@ def volumes(moto):
     return moto.ec2.describe_volumes(Filters=filters)["Volumes"]
 
 
-def test_what_the_stack_made_is_what_rehome_works_on(instance_stack, account, imds, tmp_path):
+def test_what_the_stack_made_is_what_rehome_works_on(instance_stack, imds, tmp_path):
     moto, outputs = instance_stack.moto, instance_stack.outputs()
     file = configuration(moto, outputs["ConfigurationParameter"], tmp_path)
     assert file.read_text() == instance_stack.resolved().properties("Configuration")["Value"]
@@ -104,7 +61,7 @@ def test_what_the_stack_made_is_what_rehome_works_on(instance_stack, account, im
 
     first = member(moto)
     imds.become(first["InstanceId"], first["AvailabilityZone"])
-    ended = rehome(moto, imds, file, "bootstrap", "--timeout", "45s")
+    ended = rehome(moto.url, file, "bootstrap", "--timeout", "45s", imds=imds)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     [volume] = volumes(moto)
     assert [held["InstanceId"] for held in volume["Attachments"]] == [first["InstanceId"]]
@@ -112,7 +69,7 @@ def test_what_the_stack_made_is_what_rehome_works_on(instance_stack, account, im
     [address] = moto.ec2.describe_addresses(AllocationIds=[outputs["AllocationId"]])["Addresses"]
     assert address["InstanceId"] == first["InstanceId"] and address["PublicIp"] == outputs["PublicIp"]
 
-    status = json.loads(rehome(moto, imds, file, "status", "--json").stdout)["groups"][0]
+    status = json.loads(rehome(moto.url, file, "status", "--json", imds=imds).stdout)["groups"][0]
     assert status["settled"], status
     assert alarms_named_in(file) <= alarms(moto) and len(alarms_named_in(file)) == 3
 
@@ -130,7 +87,7 @@ def test_what_the_stack_made_is_what_rehome_works_on(instance_stack, account, im
     assert again["InstanceId"] != first["InstanceId"]
     imds.become(again["InstanceId"], again["AvailabilityZone"])
     without_mount(configuration(moto, outputs["ConfigurationParameter"], tmp_path))
-    ended = rehome(moto, imds, file, "bootstrap", "--timeout", "45s")
+    ended = rehome(moto.url, file, "bootstrap", "--timeout", "45s", imds=imds)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     blank = [of for of in volumes(moto) if of["VolumeId"] != volume["VolumeId"] and not of.get("SnapshotId")]
     assert blank == []
@@ -138,17 +95,8 @@ def test_what_the_stack_made_is_what_rehome_works_on(instance_stack, account, im
     assert holding == [again["InstanceId"]]
 
 
-def test_a_pair_is_made_with_a_configuration_that_names_both(account, imds, tmp_path):
-    moto, net = account
-    given = {
-        "Name": "gateway",
-        "VpcId": net["vpc"],
-        "PrimarySubnet": net["one"],
-        "StandbySubnet": net["two"],
-        "ImageId": "/test/image",
-    }
-    stack = MotoStack(moto, tmp_path, "standby-pair", "gateway", given)
-    outputs = stack.outputs()
+def test_a_pair_is_made_with_a_configuration_that_names_both(moto, imds, tmp_path):
+    outputs = a_pair(moto, tmp_path).outputs()
     file = configuration(moto, outputs["ConfigurationParameter"], tmp_path)
     assert f'members = ["{outputs["Primary"]}", "{outputs["Standby"]}"]' in file.read_text()
     moto.ec2.stop_instances(InstanceIds=[outputs["Standby"]])
@@ -159,11 +107,11 @@ def test_a_pair_is_made_with_a_configuration_that_names_both(account, imds, tmp_
         for one in reservation["Instances"]
     }
     imds.become(outputs["Primary"], zone)
-    ended = rehome(moto, imds, file, "bootstrap", "--timeout", "45s")
+    ended = rehome(moto.url, file, "bootstrap", "--timeout", "45s", imds=imds)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     [address] = moto.ec2.describe_addresses(AllocationIds=[outputs["AllocationId"]])["Addresses"]
     assert address["InstanceId"] == outputs["Primary"]
-    status = json.loads(rehome(moto, imds, file, "status", "--json").stdout)["groups"][0]
+    status = json.loads(rehome(moto.url, file, "status", "--json", imds=imds).stdout)["groups"][0]
     assert status["settled"], status
     assert alarms_named_in(file) <= alarms(moto) and len(alarms_named_in(file)) == 6
 
@@ -221,71 +169,3 @@ def test_the_function_gets_the_configuration_of_the_group(controller):
     attributes = moto.sqs.get_queue_attributes(QueueUrl=outputs["QueueUrl"], AttributeNames=["All"])["Attributes"]
     assert attributes["VisibilityTimeout"] == "1800" and attributes["KmsMasterKeyId"]
     assert json.loads(attributes["RedrivePolicy"])["maxReceiveCount"] == 5
-
-
-# -------------------------------------------------------------- age of snapshots
-
-
-class Watch:
-    """The function that publishes it, as the template has it."""
-
-    def __init__(self, moto, folder):
-        stack = Stack(Template("stateful-instance"), {"Name": GROUP, "VpcId": "", "SubnetA": "", "SubnetB": ""})
-        of = stack.properties("SnapshotAgeFunction")
-        self.alarm = stack.properties("SnapshotAge")
-        (folder / "index.py").write_text(of["Code"]["ZipFile"])
-        # Its runtime has them in its own place.
-        paths = {"PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
-        self.env = environment(moto.url, **of["Environment"]["Variables"], **paths)
-        self.moto, self.folder = moto, folder
-
-    def age(self):
-        call = "import index, json; print(json.dumps(index.handler({}, None)))"
-        ended = subprocess.run(
-            [sys.executable, "-c", call], env=self.env, cwd=self.folder, capture_output=True, text=True, timeout=60
-        )
-        assert ended.returncode == 0, ended.stderr
-        return json.loads(ended.stdout.splitlines()[-1])["age"]
-
-
-@pytest.fixture
-def watch(moto, tmp_path):
-    return Watch(moto, tmp_path)
-
-
-def mark(epoch=None):
-    more = {} if epoch is None else {"rehome:epoch": str(epoch)}
-    return {"rehome:group": GROUP, "rehome:volume": "data"} | more
-
-
-def test_the_alarm_looks_at_the_very_metric_that_is_written(watch):
-    assert watch.age() == 0, "there is nothing that could be lost"
-    found = watch.moto.cloudwatch.list_metrics(Namespace=watch.alarm["Namespace"])["Metrics"]
-    assert [(of["MetricName"], of["Dimensions"]) for of in found] == [
-        (watch.alarm["MetricName"], watch.alarm["Dimensions"])
-    ]
-    assert watch.alarm["Threshold"] == 2700
-
-
-def test_the_age_is_of_the_newest_copy_of_the_newest_data(watch):
-    ec2 = watch.moto.ec2
-    made = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1, TagSpecifications=tagged("volume", **mark(2)))
-    before = watch.age()
-    assert before > 0, "without a snapshot, all since the volume was made"
-    volume = made["VolumeId"]
-
-    def snapshot(epoch, **more):
-        labels = tagged("snapshot", **(mark(epoch) | more))
-        return ec2.create_snapshot(VolumeId=volume, TagSpecifications=labels)["StartTime"]
-
-    newest = snapshot(2)
-    # A later one of data that was left behind, and one of another group.
-    until(lambda: ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["CreateTime"] > newest, "a later moment")
-    left_behind = snapshot(1)
-    snapshot(3, **{"rehome:group": "another"})
-    assert left_behind > newest
-    call = "import boto3, index; print(index.unsaved_since(boto3.client('ec2'), 'orders-db', 'data').isoformat())"
-    ended = subprocess.run(
-        [sys.executable, "-c", call], env=watch.env, cwd=watch.folder, capture_output=True, text=True, timeout=60
-    )
-    assert ended.stdout.strip() == newest.isoformat(), ended.stderr

@@ -62,7 +62,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self):
-        body = self.rfile.read(int(self.headers.get("content-length", "0")))
+        self.body = body = self.rfile.read(int(self.headers.get("content-length", "0")))
 
         def forward():
             connection = http.client.HTTPConnection(self.proxy.target, timeout=60)
@@ -81,10 +81,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     do_PUT = do_GET = do_POST
 
-    def answer(self, status, kind, body):
+    def answer(self, status, kind, body, **more):
         try:
             self.send_response(status)
             self.send_header("content-type", kind)
+            for name, value in more.items():
+                self.send_header(name.replace("_", "-"), value)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -7,8 +7,11 @@ CloudFormation would make, with what the template says.
 
 import json
 
+from .aws import environment
+from .process import REHOME, run
 from .template import Stack, Template, for_moto
 
+GROUP, PAIR = "orders-db", "gateway"
 # An image that moto has from the start.
 IMAGE = "ami-03cf127a"
 
@@ -61,6 +64,14 @@ class MotoStack:
                 wanted = hook | {"HeartbeatTimeout": int(hook["HeartbeatTimeout"])}
                 group = properties["AutoScalingGroupName"]
                 self.moto.autoscaling.put_lifecycle_hook(AutoScalingGroupName=group, **wanted)
+        for name, of in self.template.of_type("AWS::EC2::Instance").items():
+            self.give_a_root(self.resolved().made[name])
+
+    def give_a_root(self, instance):
+        [[of]] = [one["Instances"] for one in self.moto.ec2.describe_instances(InstanceIds=[instance])["Reservations"]]
+        zone = of["Placement"]["AvailabilityZone"]
+        volume = self.moto.ec2.create_volume(AvailabilityZone=zone, Size=8)["VolumeId"]
+        self.moto.ec2.attach_volume(VolumeId=volume, InstanceId=instance, Device=of["RootDeviceName"])
 
     def delete(self):
         self.client.delete_stack(StackName=self.name)
@@ -76,3 +87,41 @@ def network(moto):
     one, two = sorted(by_zone)[:2]
     moto.client("ssm").put_parameter(Name="/test/image", Type="String", Value=IMAGE)
     return {"vpc": subnets[0]["VpcId"], "one": by_zone[one], "two": by_zone[two]}
+
+
+def an_instance(moto, folder, **more):
+    net = network(moto)
+    given = {"Name": GROUP, "VpcId": net["vpc"], "SubnetA": net["one"], "SubnetB": net["two"]}
+    given |= {"ImageId": "/test/image", "NotifyEmail": "ops@example.com", "VolumeSize": "8"}
+    return MotoStack(moto, folder, "stateful-instance", "orders", given | more)
+
+
+def a_pair(moto, folder, **more):
+    net = network(moto)
+    given = {"Name": PAIR, "VpcId": net["vpc"], "PrimarySubnet": net["one"], "StandbySubnet": net["two"]}
+    return MotoStack(moto, folder, "standby-pair", PAIR, given | {"ImageId": "/test/image"} | more)
+
+
+def member(moto, group=GROUP):
+    found = moto.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[group])
+    [group] = found["AutoScalingGroups"]
+    [one] = group["Instances"]
+    return one
+
+
+def configuration(moto, name, folder):
+    file = folder / "rehome.toml"
+    file.write_text(moto.client("ssm").get_parameter(Name=name)["Parameter"]["Value"])
+    return file
+
+
+def without_mount(file):
+    """test_templates_boot.py has a disk."""
+    file.write_text("".join(line for line in file.read_text().splitlines(True) if not line.startswith("mount")))
+    return file
+
+
+def rehome(url, file, *words, imds=None):
+    """On the instance that the metadata service speaks of, or from afar."""
+    here = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": imds.url, "AWS_EC2_METADATA_DISABLED": None} if imds else {}
+    return run([REHOME, *words, "--config", str(file)], env=environment(url, **here))
