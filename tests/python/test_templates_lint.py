@@ -38,8 +38,10 @@ def test_cfn_lint_has_nothing_to_say():
 
 def test_every_region_has_all_that_the_templates_are_made_of():
     kinds = {of["Type"] for name in NAMES for of in Template(name).resources.values()}
-    assert len(REGIONS) > 40 and set(LINTED) <= set(REGIONS)
-    for region in REGIONS:
+    # Of the isolated partitions nobody outside knows it.
+    open_to_all = [region for region in REGIONS if "iso" not in region]
+    assert len(open_to_all) > 35 and set(LINTED) <= set(open_to_all)
+    for region in open_to_all:
         assert kinds <= set(SCHEMAS.get_resource_types(region)), region
 
 

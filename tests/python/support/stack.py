@@ -85,15 +85,15 @@ def network(moto):
     subnets = moto.ec2.describe_subnets()["Subnets"]
     by_zone = {subnet["AvailabilityZone"]: subnet["SubnetId"] for subnet in subnets}
     one, two = sorted(by_zone)[:2]
-    moto.client("ssm").put_parameter(Name="/test/image", Type="String", Value=IMAGE)
+    moto.client("ssm").put_parameter(Name="/test/image", Type="String", Value=IMAGE, Overwrite=True)
     return {"vpc": subnets[0]["VpcId"], "one": by_zone[one], "two": by_zone[two]}
 
 
-def an_instance(moto, folder, **more):
+def an_instance(moto, folder, stack="orders", **more):
     net = network(moto)
     given = {"Name": GROUP, "VpcId": net["vpc"], "SubnetA": net["one"], "SubnetB": net["two"]}
     given |= {"ImageId": "/test/image", "NotifyEmail": "ops@example.com", "VolumeSize": "8"}
-    return MotoStack(moto, folder, "stateful-instance", "orders", given | more)
+    return MotoStack(moto, folder, "stateful-instance", stack, given | more)
 
 
 def a_pair(moto, folder, **more):
