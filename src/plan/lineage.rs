@@ -162,17 +162,16 @@ pub(super) fn sets<'a>(lineages: &BTreeMap<&'a VolumeName, Lineage<'a>>) -> Vec<
         let Some(lineage) = lineages.get(name) else {
             continue;
         };
-        for snapshot in lineage.snapshots.iter().copied() {
+        let mut snapshots = lineage.snapshots.clone();
+        snapshots.sort_by_key(|snapshot| rank(snapshot));
+        for snapshot in snapshots {
             let set = by_key.entry(set_key(snapshot)).or_default();
-            let better = set.get(name).is_none_or(|had| rank(snapshot) < rank(had));
-            if better {
-                set.insert(name, snapshot);
-            }
+            set.entry(name).or_insert(snapshot);
         }
     }
     let mut sets: Vec<Set<'a>> = by_key
         .into_values()
-        .filter(|set| !names.is_empty() && set.len() == names.len())
+        .filter(|set| set.len() == names.len())
         .filter_map(|snapshots| whole(snapshots, lineages))
         .collect();
     sets.sort_by_key(|set| std::cmp::Reverse(age_key(set)));

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use super::lineage::{Lineage, Set, sets};
 use super::scene::{SaturatingTime, Scene};
 use super::step::{LiveVolume, Plan, Retired, Step};
@@ -128,10 +130,10 @@ fn snapshots<'a>(scene: &'a Scene<'_>, sets: &[Set<'a>]) -> impl Iterator<Item =
     if super::mutant::is(super::mutant::Mutant::DeleteNewest) {
         keep = 0;
     }
-    let oldest_kept = complete
-        .get(keep.saturating_sub(1))
-        .map(|s| s.started)
-        .filter(|_| keep > 0);
+    let oldest_kept = match keep.checked_sub(1) {
+        Some(last) => complete.get(last).map(|s| s.started),
+        None => Some(Timestamp::MAX),
+    };
     let kept: BTreeSet<SnapshotId> = complete
         .iter()
         .take(keep)
@@ -155,7 +157,7 @@ fn snapshots<'a>(scene: &'a Scene<'_>, sets: &[Set<'a>]) -> impl Iterator<Item =
             .filter_map(move |s| {
                 let why = if is_duplicate(lineage, s, &in_sets) {
                     Retired::Duplicate
-                } else if keep == 0 || oldest_kept.is_some_and(|oldest| s.started < oldest) {
+                } else if oldest_kept.is_some_and(|oldest| s.started < oldest) {
                     Retired::BeyondKeep
                 } else {
                     return None;

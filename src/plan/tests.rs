@@ -2,8 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod addresses;
+mod hooks;
+mod lineages;
+mod machine;
 mod outages;
 mod pairs;
 mod properties;
 mod situations;
+mod turns;
+mod upkeep;
+mod wording;
 mod worlds;

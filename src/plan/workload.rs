@@ -33,7 +33,7 @@ pub(super) fn run(scene: &Scene<'_>, placed: &Placed<'_>, plan: &mut Plan) {
     }
     // The workload starts on its data or not at all: a mount that is missing
     // must never let it begin anew on the root disk.
-    if !mounted || (!placed.complete && !scene.spec.volumes.is_empty()) {
+    if !mounted || !placed.complete {
         return;
     }
     match &here.workload {
@@ -45,9 +45,8 @@ pub(super) fn run(scene: &Scene<'_>, placed: &Placed<'_>, plan: &mut Plan) {
 
 /// Does the holder's own machine say that all is in place? Only it can.
 pub(super) fn serves(scene: &Scene<'_>, placed: &Placed<'_>) -> bool {
-    let volumes_ready = placed.complete || scene.spec.volumes.is_empty();
     if !scene.spec.agent {
-        return volumes_ready;
+        return placed.complete;
     }
     scene.here.is_some_and(|here| {
         let mounted = scene.spec.volumes.iter().all(|spec| {
@@ -56,7 +55,7 @@ pub(super) fn serves(scene: &Scene<'_>, placed: &Placed<'_>) -> bool {
                     here.mounts.get(&spec.name) == Some(&Mounted::Volume(volume.id.clone()))
                 })
         });
-        volumes_ready && mounted && matches!(here.workload, Workload::None | Workload::Healthy)
+        placed.complete && mounted && matches!(here.workload, Workload::None | Workload::Healthy)
     })
 }
 

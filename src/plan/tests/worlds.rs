@@ -143,6 +143,41 @@ impl Story {
         self
     }
 
+    /// Another volume belongs to the group: `logs`, at `/dev/sdg`.
+    pub(super) fn with_logs(mut self) -> Self {
+        let mut logs = self.spec.volumes[0].clone();
+        logs.name = "logs".into();
+        logs.device = "/dev/sdg".to_owned();
+        logs.mount = Some("/logs".into());
+        self.spec.volumes.push(logs);
+        self
+    }
+
+    /// Makes this volume one of `logs`.
+    pub(super) fn of_logs(mut self, volume: &str) -> Self {
+        let id = VolumeId::from(volume);
+        let volume = self.volumes().get_mut(&id).unwrap();
+        volume.name = Some("logs".into());
+        for attachment in &mut volume.attachments {
+            attachment.device = "/dev/sdg".to_owned();
+        }
+        for instance in self.instances().values_mut() {
+            if instance.devices.get("/dev/sdf") == Some(&id) {
+                instance.devices.remove("/dev/sdf");
+                instance.devices.insert("/dev/sdg".to_owned(), id.clone());
+            }
+        }
+        self
+    }
+
+    /// Nothing has the volume any more.
+    pub(super) fn detached(mut self, volume: &str) -> Self {
+        let volume = self.volumes().get_mut(&volume.into()).unwrap();
+        volume.attachments.clear();
+        volume.state = VolumeState::Available;
+        self
+    }
+
     pub(super) fn made_from(mut self, volume: &str, snapshot: &str) -> Self {
         self.volumes().get_mut(&volume.into()).unwrap().source = Some(snapshot.into());
         self
@@ -257,6 +292,19 @@ impl Story {
         self
     }
 
+    /// The runner's own machine was told to go.
+    pub(super) fn told_to_go(mut self) -> Self {
+        self.world.here.as_mut().unwrap().leaving = Some("spot notice".to_owned());
+        self
+    }
+
+    /// Neither volumes nor units: addresses are all there is.
+    pub(super) fn only_addresses(mut self) -> Self {
+        self.spec.volumes.clear();
+        self.spec.workload.units.clear();
+        self
+    }
+
     pub(super) fn at(mut self, seconds: i64) -> Self {
         self.now = at(seconds);
         self
@@ -314,9 +362,41 @@ pub(super) fn words(story: &Story) -> Vec<String> {
     steps.chain(waits).collect()
 }
 
+/// What is waited for: since when, and until when.
+pub(super) fn waits(story: &Story) -> Vec<(String, Option<Timestamp>, Option<Timestamp>)> {
+    let waits = story.plan().waits.into_iter();
+    waits
+        .map(|w| (w.reason.to_string(), w.since, w.until))
+        .collect()
+}
+
+/// What is done at leisure.
+pub(super) fn upkeep(story: &Story) -> Vec<String> {
+    let steps = story.plan().upkeep;
+    steps.iter().map(ToString::to_string).collect()
+}
+
+/// The lifecycle actions that are kept open.
+pub(super) fn open(story: &Story) -> Vec<String> {
+    let actions = story.plan().keep_open;
+    actions.iter().map(ToString::to_string).collect()
+}
+
 #[track_caller]
 pub(super) fn expect(story: &Story, expected: &[&str]) {
     assert_eq!(words(story), expected, "{:#?}", story.world);
+}
+
+/// One member that has everything, and nothing is to be done; its term began
+/// with the story.
+pub(super) fn served() -> Story {
+    Story::new()
+        .member("i-1", Lifecycle::InService, "a")
+        .instance("i-1", InstanceState::Running, long_ago())
+        .volume("vol-2", "a", 2, term("i-1", at(0)), Some("i-1"))
+        .marker(2)
+        .address_on("i-1")
+        .here("i-1", Some("vol-2"), Workload::Healthy)
 }
 
 pub(super) fn cross_zone() -> Story {

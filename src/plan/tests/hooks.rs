@@ -1,0 +1,257 @@
+//! Who completes which lifecycle action, who keeps it open, and until when.
+
+use super::worlds::{Story, at, cross_zone, expect, long_ago, open, served, words};
+use crate::world::*;
+use Lifecycle::{InService, PendingWait, TerminatingWait};
+use SnapshotState::{Completed, Pending};
+
+const LAUNCH: &str = "the launch action of i-new (hook launch)";
+const TERMINATE: &str = "the terminate action of i-old (hook terminate)";
+
+fn completes(story: &Story, action: &str) -> bool {
+    words(story).contains(&format!("complete {action}"))
+}
+
+/// A gateway that is taken away while its heir boots.
+fn addresses_alone() -> Story {
+    cross_zone().only_addresses().address_on("i-new")
+}
+
+#[test]
+fn a_member_at_its_hook_that_is_not_the_holder_is_kept_there() {
+    let story = Story::new()
+        .only_addresses()
+        .no_agent()
+        .member("i-old", InService, "a")
+        .instance("i-old", InstanceState::Running, long_ago())
+        .member("i-new", PendingWait, "a")
+        .instance("i-new", InstanceState::Pending, at(0))
+        .address_on("i-old");
+    expect(&story, &["… i-new is still booting"]);
+    assert_eq!(open(&story), [LAUNCH]);
+}
+
+#[test]
+fn a_launch_is_completed_by_the_machine_itself_or_without_an_agent_by_a_controller() {
+    let story = addresses_alone();
+    let here = story.clone().here("i-new", None, Workload::None);
+    assert!(completes(&here, LAUNCH));
+    assert!(!completes(&story, LAUNCH), "its agent does");
+    assert_eq!(open(&story), [""; 0], "and keeps it open");
+    assert!(completes(&story.clone().no_agent(), LAUNCH));
+    let other = story.here("i-old", None, Workload::None).no_agent();
+    assert!(!completes(&other, LAUNCH), "it is another's");
+}
+
+#[test]
+fn a_launch_waits_for_a_workload_that_says_it_is_healthy() {
+    let story = |workload| {
+        let mut story = served().here("i-1", Some("vol-2"), workload);
+        story
+            .group()
+            .members
+            .get_mut(&"i-1".into())
+            .unwrap()
+            .lifecycle = PendingWait;
+        (words(&story), open(&story).len())
+    };
+    let done = "complete the launch action of i-1 (hook launch)".to_owned();
+    assert_eq!(story(Workload::Healthy), (vec![done.clone()], 0));
+    assert_eq!(story(Workload::None), (vec![done], 0));
+    let no = Workload::Unhealthy("no".to_owned());
+    let says = "… the workload is not healthy yet: no".to_owned();
+    assert_eq!(story(no), (vec![says], 1));
+}
+
+#[test]
+fn a_termination_is_completed_by_the_machine_itself_and_for_it_once_it_is_down_or_overdue() {
+    let let_go = cross_zone()
+        .detached("vol-1")
+        .capture("snap-1", "vol-1", Pending)
+        .address_on("i-new");
+    let seen_by = |story: &Story, id: &str| story.clone().here(id, None, Workload::Stopped);
+    assert!(completes(&seen_by(&let_go, "i-old"), TERMINATE));
+    // The holder and a controller leave it to the agent, for as long as a stop may take.
+    for story in [let_go.clone(), seen_by(&let_go, "i-new")] {
+        assert!(!completes(&story.clone().at(59), TERMINATE));
+        assert!(!open(&story.clone().at(59)).contains(&TERMINATE.to_owned()));
+        assert!(completes(&story.clone().at(60), TERMINATE));
+        let down = story
+            .clone()
+            .instance("i-old", InstanceState::Stopped, long_ago());
+        assert!(completes(&down, TERMINATE));
+        let mut gone = story.clone();
+        gone.instances().remove(&"i-old".into());
+        assert!(completes(&gone, TERMINATE));
+    }
+    assert!(completes(&let_go.clone().no_agent(), TERMINATE));
+    // A machine that is neither says nothing about it, whatever the time is.
+    let third = let_go.member("i-x", Lifecycle::Standby, "a").instance(
+        "i-x",
+        InstanceState::Running,
+        long_ago(),
+    );
+    for story in [
+        seen_by(&third, "i-x").at(600),
+        seen_by(&third, "i-x").no_agent(),
+    ] {
+        assert!(!completes(&story, TERMINATE));
+        assert!(!open(&story).contains(&TERMINATE.to_owned()));
+    }
+}
+
+#[test]
+fn a_machine_may_end_once_its_data_is_quiet_and_its_capture_has_begun() {
+    let old = |story: Story, mounted| story.here("i-old", mounted, Workload::Stopped);
+    let free = cross_zone().detached("vol-1").address_on("i-new");
+    let begun = |story: Story| story.capture("snap-1", "vol-1", Pending);
+    // Neither before its capture, nor while it has the volume.
+    assert!(!completes(&old(free.clone(), None), TERMINATE));
+    assert!(!completes(&old(begun(cross_zone()), None), TERMINATE));
+    assert!(completes(&old(begun(free.clone()), None), TERMINATE));
+    // An older copy that is still mounted has to be let go as well.
+    assert!(!completes(
+        &old(begun(free.clone()), Some("vol-0")),
+        TERMINATE
+    ));
+    // What others have mounted does not matter to it.
+    let heir = begun(free)
+        .at(60)
+        .here("i-new", Some("vol-0"), Workload::Stopped);
+    assert!(completes(&heir, TERMINATE));
+    // A volume from before rehome's time has no term, and is its own all the same.
+    let mut adopted = cross_zone().address_on("i-new");
+    adopted.volumes().get_mut(&"vol-1".into()).unwrap().standing = Standing::Active(None);
+    assert!(!completes(&old(adopted.clone(), None), TERMINATE));
+    // And what is another's does not hold it up.
+    let other = adopted
+        .member("i-x", Lifecycle::Standby, "a")
+        .instance("i-x", InstanceState::Running, long_ago())
+        .volume("vol-1", "a", 1, Standing::Active(None), Some("i-x"));
+    assert!(completes(&old(other, None), TERMINATE));
+}
+
+#[test]
+fn the_warm_pool_moves_nothing_in_either_direction() {
+    let warmed = |state: &str| {
+        let story = Story::new()
+            .member("i-w", Lifecycle::Warmed(state.to_owned()), "a")
+            .here("i-w", None, Workload::Stopped);
+        let steps = story.plan().steps;
+        steps.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(warmed("Warmed:Stopped"), [""; 0]);
+    assert_eq!(
+        warmed("Warmed:Pending:Wait"),
+        ["complete the launch action of i-w (hook launch)"]
+    );
+    assert_eq!(
+        warmed("Warmed:Terminating:Wait"),
+        ["complete the terminate action of i-w (hook terminate)"]
+    );
+}
+
+#[test]
+fn of_several_hooks_the_one_named_after_rehome_is_meant() {
+    let hooks = |names: &[&str]| {
+        let mut story = addresses_alone().here("i-new", None, Workload::None);
+        story
+            .group()
+            .hooks
+            .retain(|h| h.transition == Transition::Terminate);
+        story.group().hooks.extend(names.iter().map(|name| Hook {
+            name: (*name).to_owned(),
+            transition: Transition::Launch,
+            heartbeat: jiff::SignedDuration::from_secs(300),
+        }));
+        words(&story)
+    };
+    let done = |hook: &str| [format!("complete the launch action of i-new (hook {hook})")];
+    let which =
+        ["… the group has 2 launch hooks: put \"rehome\" into the name of the one that is meant"];
+    assert_eq!(hooks(&[]), [""; 0]);
+    assert_eq!(hooks(&["other"]), done("other"));
+    assert_eq!(hooks(&["other", "my-rehome"]), done("my-rehome"));
+    assert_eq!(hooks(&["other", "another"]), which);
+    assert_eq!(hooks(&["rehome-1", "rehome-2"]), which);
+}
+
+#[test]
+fn what_cannot_be_decided_keeps_every_action_open_that_is_this_runners() {
+    let blind = |mut story: Story| {
+        story.world.volumes = Seen::Unknown("no answer".to_owned());
+        open(&story)
+    };
+    assert_eq!(blind(cross_zone()), [LAUNCH, TERMINATE]);
+    let here = |id| cross_zone().here(id, None, Workload::Stopped);
+    assert_eq!(blind(here("i-old")), [TERMINATE]);
+    assert_eq!(blind(here("i-new")), [LAUNCH]);
+    let mut unseen = cross_zone();
+    unseen.world.group = Seen::Unknown("no answer".to_owned());
+    assert_eq!(open(&unseen), [""; 0]);
+}
+
+#[test]
+fn a_member_on_its_way_is_waited_for_by_whoever_serves_it() {
+    let moving = "… Auto Scaling has not moved i-1 on yet";
+    let is = |story: &Story, lifecycle| words(&story.clone().member("i-1", lifecycle, "a"));
+    let agent = served().instance("i-1", InstanceState::Running, at(0));
+    let mut controller = agent.clone();
+    controller.world.here = None;
+    let backup = controller.clone().at(90);
+    let alone = controller.clone().no_agent();
+    for lifecycle in [Lifecycle::Pending, Lifecycle::PendingProceed] {
+        assert_eq!(is(&agent, lifecycle.clone()), [moving]);
+        assert_eq!(is(&alone, lifecycle.clone()), [moving]);
+        assert_eq!(
+            is(&controller, lifecycle.clone()),
+            [""; 0],
+            "its agent does"
+        );
+        assert_eq!(is(&backup, lifecycle), [moving]);
+    }
+    assert_eq!(is(&agent, InService), [""; 0]);
+    // Some other member on its way is nothing to wait for.
+    let other = served()
+        .member("i-2", Lifecycle::Terminating, "a")
+        .instance("i-2", InstanceState::Running, long_ago());
+    expect(&other, &[]);
+    expect(
+        &other.here("i-2", None, Workload::Stopped),
+        &["… Auto Scaling has not moved i-2 on yet"],
+    );
+}
+
+#[test]
+fn a_machine_that_was_told_to_go_waits_for_auto_scaling_to_know_it() {
+    let told = |lifecycle| {
+        let story = Story::new()
+            .only_addresses()
+            .member("i-1", lifecycle, "a")
+            .instance("i-1", InstanceState::Running, long_ago())
+            .member("i-2", InService, "a")
+            .instance("i-2", InstanceState::Running, at(0))
+            .address_on("i-2")
+            .here("i-1", None, Workload::None)
+            .told_to_go();
+        words(&story)
+    };
+    assert_eq!(told(InService), ["… Auto Scaling has not moved i-1 on yet"]);
+    assert_eq!(told(Lifecycle::TerminatingProceed), [""; 0]);
+    assert_eq!(
+        told(TerminatingWait),
+        ["complete the terminate action of i-1 (hook terminate)"]
+    );
+}
+
+#[test]
+fn a_capture_that_cannot_be_used_does_not_let_its_machine_end() {
+    let lost = cross_zone()
+        .detached("vol-1")
+        .capture("snap-1", "vol-1", SnapshotState::Unusable)
+        .address_on("i-new")
+        .here("i-old", None, Workload::Stopped);
+    expect(&lost, &["capture the quiet vol-1 (data, epoch 1)"]);
+    let again = lost.capture("snap-2", "vol-1", Completed);
+    assert!(completes(&again, TERMINATE));
+}

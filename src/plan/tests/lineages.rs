@@ -1,0 +1,222 @@
+//! Which data is the newest, and which older set may stand in for it: each
+//! situation as a row.
+
+use super::worlds::{Story, at, cross_zone, expect, long_ago, served, term, words};
+use crate::plan::{Hold, Reason};
+use crate::world::*;
+use Lifecycle::{InService, PendingWait};
+use SnapshotState::{Completed, Pending, Unusable};
+
+/// The heir is called, everything of its predecessor is out of reach, and the
+/// time for it is over.
+fn given_up() -> Story {
+    let mut story = cross_zone()
+        .here("i-new", None, Workload::Stopped)
+        .address_on("i-new")
+        .at(1800);
+    story.instances().remove(&"i-old".into());
+    story
+}
+
+fn restores(story: &Story, from: &str) -> bool {
+    words(story).contains(&format!("restore data (epoch 2) from {from} in b"))
+}
+
+/// How much would be lost, where a person is asked.
+fn asks(story: &Story) -> Option<i64> {
+    story.plan().waits.into_iter().find_map(|w| match w.reason {
+        Reason::Hold(Hold::DataLoss { loses_seconds, .. }) => loses_seconds,
+        _ => None,
+    })
+}
+
+#[test]
+fn of_the_whole_sets_the_newest_complete_one_stands_in() {
+    let live = |story: Story, id: &str, state, started| {
+        let incident = format!("live/{id}");
+        story.snapshot(id, "vol-1", 1, state, at(started), Some(&incident))
+    };
+    let older = live(given_up(), "snap-1", Completed, -900);
+    let newer = live(older.clone(), "snap-2", Completed, -600);
+    assert!(restores(&newer, "snap-2"));
+    for state in [Pending, Unusable] {
+        let story = live(older.clone(), "snap-2", state, -600);
+        assert!(restores(&story, "snap-1"), "{state:?}");
+    }
+    // Two captures of one move: the one that can be used, then the earlier.
+    let twice = |first| {
+        let story = given_up().snapshot("snap-1", "vol-1", 1, first, at(-900), Some("live/1"));
+        story.snapshot("snap-2", "vol-1", 1, Completed, at(-600), Some("live/1"))
+    };
+    assert!(restores(&twice(Completed), "snap-1"));
+    for state in [Pending, Unusable] {
+        assert!(restores(&twice(state), "snap-2"), "{state:?}");
+    }
+}
+
+#[test]
+fn a_set_is_whole_with_a_snapshot_of_every_volume_that_has_data() {
+    let data = given_up()
+        .with_logs()
+        .snapshot("snap-1", "vol-1", 1, Completed, at(-900), Some("live/1"))
+        .snapshot("snap-2", "vol-1", 1, Completed, at(-600), Some("live/2"));
+    // Logs never had any: they begin anew, beside the newest data.
+    assert!(restores(&data, "snap-2"));
+    assert!(words(&data).contains(&"make the first, blank volume logs in b".to_owned()));
+    // Once they had, only a set with both of them counts.
+    let mut both = data.snapshot("snap-3", "vol-3", 1, Completed, at(-890), Some("live/1"));
+    both.snapshots().get_mut(&"snap-3".into()).unwrap().name = Some("logs".into());
+    assert!(restores(&both, "snap-1"));
+    assert!(words(&both).contains(&"restore logs (epoch 2) from snap-3 in b".to_owned()));
+}
+
+#[test]
+fn what_is_lost_is_counted_from_when_it_may_have_been_written_last() {
+    // An hour is allowed, counted until the heir was called.
+    let set =
+        |story: Story| story.snapshot("snap-1", "vol-1", 1, Completed, at(-3600), Some("live/1"));
+    assert!(restores(&set(given_up()), "snap-1"));
+    let mut strict = set(given_up());
+    strict.spec.policy.max_data_loss = jiff::SignedDuration::from_secs(3599);
+    assert_eq!(asks(&strict), Some(3600));
+    // An heir in service may have written until now.
+    let served = set(given_up().member("i-new", InService, "b"));
+    assert_eq!(asks(&served), Some(5400));
+    // A predecessor that hangs in its stop may have, too.
+    let mut hangs = set(given_up()).instance("i-old", InstanceState::Stopping, long_ago());
+    let old = hangs.instances().get_mut(&"i-old".into()).unwrap();
+    old.told_to_end = Some(at(0));
+    assert_eq!(asks(&hangs), Some(5400));
+    // One that is down has not, whenever its volume is to be had.
+    let mut lost = set(given_up()).instance("i-old", InstanceState::Terminated, long_ago());
+    let volume = lost.volumes().get_mut(&"vol-1".into()).unwrap();
+    volume.state = VolumeState::Error;
+    assert!(restores(&lost, "snap-1"));
+}
+
+#[test]
+fn what_an_appointed_holder_wrote_itself_counts_until_now() {
+    let lost = |holder: &str| {
+        let mut story = Story::new()
+            .member("i-0", InService, "a")
+            .instance("i-0", InstanceState::Stopped, long_ago())
+            .member("i-1", InService, "b")
+            .instance("i-1", InstanceState::Running, at(0))
+            .volume("vol-1", "a", 1, term(holder, at(-5)), None)
+            .marker(1)
+            .snapshot("snap-1", "vol-1", 1, Completed, at(-3600), Some("live/1"))
+            .pair(Some(("i-1".to_owned(), at(0))))
+            .here("i-1", None, Workload::Stopped)
+            .at(1800);
+        story.volumes().get_mut(&"vol-1".into()).unwrap().state = VolumeState::Error;
+        story
+    };
+    assert!(restores(&lost("i-0"), "snap-1"));
+    assert_eq!(asks(&lost("i-1")), Some(5400));
+}
+
+#[test]
+fn a_volume_made_ahead_is_used_only_for_its_own_source_zone_and_epoch() {
+    let heir = cross_zone()
+        .detached("vol-1")
+        .capture("snap-1", "vol-1", Completed)
+        .address_on("i-new")
+        .here("i-new", None, Workload::Stopped);
+    let again = "restore data (epoch 3) from snap-1 in b".to_owned();
+    let made = |zone, epoch, standing, on, source: Option<&str>| {
+        let mut story = heir.clone().volume("vol-2", zone, epoch, standing, on);
+        story.volumes().get_mut(&"vol-2".into()).unwrap().source = source.map(Into::into);
+        story
+    };
+    let good = made("b", 2, Standing::New, None, Some("snap-1"));
+    let attach = "attach vol-2 to i-new as /dev/sdf".to_owned();
+    assert!(words(&good).contains(&attach));
+    for other in [
+        made("a", 2, Standing::New, None, Some("snap-1")),
+        made("b", 2, Standing::New, None, Some("snap-9")),
+        made("b", 2, Standing::New, None, None),
+        made("b", 2, Standing::New, Some("i-x"), Some("snap-1")),
+    ] {
+        assert!(words(&other).contains(&again), "{:?}", words(&other));
+    }
+    let mut broken = good.clone();
+    broken.volumes().get_mut(&"vol-2".into()).unwrap().state = VolumeState::Error;
+    assert!(words(&broken).contains(&again));
+    // One that is not newer than the data it was made from is left over.
+    let left_over = made("b", 1, Standing::New, None, Some("snap-1"));
+    assert!(words(&left_over).contains(&"restore data (epoch 2) from snap-1 in b".to_owned()));
+    let older = made("b", 1, Standing::Superseded, None, Some("snap-1")).volume(
+        "vol-1",
+        "a",
+        2,
+        term("i-old", long_ago()),
+        None,
+    );
+    assert!(!words(&older).contains(&attach));
+    // Of two, the newest; of two alike, always the same.
+    let two = good.volume("vol-3", "b", 3, Standing::New, None);
+    let two = two.made_from("vol-3", "snap-1");
+    assert!(words(&two).contains(&"attach vol-3 to i-new as /dev/sdf".to_owned()));
+}
+
+#[test]
+fn a_volume_that_is_being_deleted_is_gone_and_one_without_the_name_is_none_of_it() {
+    for state in [VolumeState::Deleting, VolumeState::Deleted] {
+        let mut story = served().volume("vol-3", "a", 3, term("i-0", at(0)), None);
+        story.volumes().get_mut(&"vol-3".into()).unwrap().state = state;
+        expect(&story, &[]);
+        let volume = story.volumes().get_mut(&"vol-3".into()).unwrap();
+        (volume.state, volume.name) = (VolumeState::Available, None);
+        expect(&story, &[]);
+        // Were it one of them, it would be the newest.
+        story.volumes().get_mut(&"vol-3".into()).unwrap().name = Some("data".into());
+        assert_ne!(words(&story), [""; 0]);
+    }
+}
+
+#[test]
+fn two_volumes_of_the_newest_epoch_or_one_on_two_instances_are_for_a_person() {
+    let two = "… two volumes claim to be data of epoch 2: remove the rehome:volume tag from the \
+               one that is wrong";
+    let twice = "… vol-2 is attached to more than one instance, which a data volume must never \
+                 be: detach it from the wrong one";
+    for standing in [term("i-0", long_ago()), Standing::Superseded] {
+        let story = served().volume("vol-9", "a", 2, standing, None);
+        expect(&story, &[two]);
+    }
+    let mut story = served();
+    let volume = story.volumes().get_mut(&"vol-2".into()).unwrap();
+    let mut other = volume.attachments[0].clone();
+    other.instance = "i-9".into();
+    volume.attachments.push(other);
+    expect(&story, &[twice]);
+    // One that was never active claims nothing.
+    expect(&served().volume("vol-9", "a", 2, Standing::New, None), &[]);
+}
+
+#[test]
+fn snapshots_alone_say_that_there_was_data_and_which_is_the_newest() {
+    // The group was made anew: no marker, no volume.
+    let alone = |epochs: &[u64]| {
+        let story = Story::new()
+            .member("i-1", PendingWait, "a")
+            .instance("i-1", InstanceState::Running, at(0))
+            .address_on("i-1")
+            .here("i-1", None, Workload::Stopped)
+            .at(300);
+        epochs.iter().fold(story, |story, epoch| {
+            let id = format!("snap-{epoch}");
+            let started = at(-i64::try_from(*epoch).unwrap());
+            story.snapshot(&id, "vol-1", *epoch, Completed, started, Some(&id))
+        })
+    };
+    expect(&alone(&[]), &["make the first, blank volume data in a"]);
+    expect(&alone(&[1]), &["restore data (epoch 2) from snap-1 in a"]);
+    expect(
+        &alone(&[1, 2]),
+        &["restore data (epoch 3) from snap-2 in a"],
+    );
+    // It is waited for a describe that lags, and no longer.
+    let lagging = alone(&[1]).at(299);
+    assert!(words(&lagging)[0].contains("a describe may lag behind"));
+}
