@@ -7,7 +7,18 @@ import re
 import pytest
 from support.aws import environment, tagged, tags
 from support.process import PROJECT, REHOME, run
-from support.stack import GROUP, MotoStack, a_pair, an_instance, configuration, member, rehome, without_mount
+from support.stack import (
+    GROUP,
+    MotoStack,
+    a_pair,
+    an_instance,
+    configuration,
+    member,
+    parameters,
+    rehome,
+    without_mount,
+)
+from support.template import Template, for_moto
 
 EVENTS = PROJECT / "tests/events"
 # The controller's rules let them through.
@@ -53,6 +64,11 @@ def volumes(moto):
     return moto.ec2.describe_volumes(Filters=filters)["Volumes"]
 
 
+def snapshots(moto):
+    filters = [{"Name": "tag:rehome:group", "Values": [GROUP]}]
+    return {of["SnapshotId"] for of in moto.ec2.describe_snapshots(OwnerIds=["self"], Filters=filters)["Snapshots"]}
+
+
 def test_what_the_stack_made_is_what_rehome_works_on(instance_stack, imds, tmp_path):
     moto, outputs = instance_stack.moto, instance_stack.outputs()
     file = configuration(moto, outputs["ConfigurationParameter"], tmp_path)
@@ -93,6 +109,47 @@ def test_what_the_stack_made_is_what_rehome_works_on(instance_stack, imds, tmp_p
     assert blank == []
     holding = [held["InstanceId"] for of in volumes(moto) for held in of["Attachments"]]
     assert holding == [again["InstanceId"]]
+
+
+def test_a_creation_that_fails_half_way_touches_no_volume_and_no_snapshot(moto, imds, tmp_path):
+    """When the instance is there and has begun, the next resource fails."""
+    whole = for_moto(Template("stateful-instance"))
+    broken = {"VpcId": "vpc-00000000", "CidrBlock": "10.9.0.0/24"}
+    failing = {"Type": "AWS::EC2::Subnet", "DependsOn": "Group", "Properties": broken}
+    file = tmp_path / "broken.json"
+    file.write_text(json.dumps(whole | {"Resources": whole["Resources"] | {"Broken": failing}}))
+    given = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters(moto).items()]
+    words = ["--stack-name", "broken", "--template-body", f"file://{file}", "--parameters", json.dumps(given)]
+    ended = moto.cli("cloudformation", "create-stack", *words, "--capabilities", "CAPABILITY_IAM")
+    assert ended.returncode != 0 and "vpc-00000000 does not exist" in ended.stderr
+
+    file = without_mount(configuration(moto, f"/rehome/{GROUP}", tmp_path))
+    first = member(moto)
+    imds.become(first["InstanceId"], first["AvailabilityZone"])
+    for words in (["bootstrap", "--timeout", "45s"], ["snapshot", GROUP, "--wait"]):
+        ended = rehome(moto.url, file, *words, imds=imds)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+    [made] = volumes(moto)
+    taken = snapshots(moto)
+    assert len(taken) == 1
+
+    # What CloudFormation does then of itself, moto does not: it takes away what it made.
+    moto.client("cloudformation").delete_stack(StackName="broken")
+    assert moto.autoscaling.describe_auto_scaling_groups()["AutoScalingGroups"] == []
+    [left] = volumes(moto)
+    assert (left["VolumeId"], left["State"]) == (made["VolumeId"], "available")
+    assert snapshots(moto) == taken
+
+    # And the next try goes on with them.
+    an_instance(moto, tmp_path)
+    again = member(moto)
+    imds.become(again["InstanceId"], again["AvailabilityZone"])
+    file = without_mount(configuration(moto, f"/rehome/{GROUP}", tmp_path))
+    ended = rehome(moto.url, file, "bootstrap", "--timeout", "45s", imds=imds)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    of = {of["VolumeId"]: of for of in volumes(moto)}
+    assert made["VolumeId"] in of
+    assert all(one.get("SnapshotId") for volume, one in of.items() if volume != made["VolumeId"])
 
 
 def test_a_pair_is_made_with_a_configuration_that_names_both(moto, imds, tmp_path):

@@ -89,11 +89,14 @@ def network(moto):
     return {"vpc": subnets[0]["VpcId"], "one": by_zone[one], "two": by_zone[two]}
 
 
-def an_instance(moto, folder, stack="orders", **more):
+def parameters(moto):
     net = network(moto)
     given = {"Name": GROUP, "VpcId": net["vpc"], "SubnetA": net["one"], "SubnetB": net["two"]}
-    given |= {"ImageId": "/test/image", "NotifyEmail": "ops@example.com", "VolumeSize": "8"}
-    return MotoStack(moto, folder, "stateful-instance", stack, given | more)
+    return given | {"ImageId": "/test/image", "NotifyEmail": "ops@example.com", "VolumeSize": "8"}
+
+
+def an_instance(moto, folder, stack="orders", **more):
+    return MotoStack(moto, folder, "stateful-instance", stack, parameters(moto) | more)
 
 
 def a_pair(moto, folder, **more):
