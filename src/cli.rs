@@ -338,18 +338,43 @@ pub struct Drill {
     /// The drill itself, in namespaces of its own
     #[arg(long, requires = "live", hide = true)]
     pub inside: bool,
-    /// Kill the runner that makes the Nth call, before or after it
-    #[arg(long, value_name = "N:before|after", value_delimiter = ',')]
+    /// What befalls the runner that makes the Nth call: killed before or after
+    /// it, the call held until others made K, or the process frozen
+    #[arg(
+        long,
+        value_name = "N:before|after|held-K|frozen-before-Ts|frozen-after-Ts",
+        value_delimiter = ','
+    )]
     pub strike: Vec<crate::drill::blows::Blow>,
+    /// One runner more looks after the group
+    #[arg(long)]
+    pub second_runner: bool,
     /// Kill a runner at every call in turn, before and after it
-    #[arg(long, conflicts_with_all = ["seeds", "json", "html", "bench", "strike"])]
+    #[arg(long, group = "exploration", conflicts_with_all = ["seeds", "html", "bench", "strike"])]
     pub crashes: bool,
+    /// Kill runners at every two calls
+    #[arg(long, group = "exploration", conflicts_with_all = ["seeds", "html", "bench", "strike"])]
+    pub crash_pairs: bool,
+    /// Freeze a runner at every call in turn, for minutes and for an hour
+    #[arg(long, group = "exploration", conflicts_with_all = ["seeds", "html", "bench", "strike"])]
+    pub pauses: bool,
+    /// Two runners or more, their calls overtaking each other in every way
+    #[arg(long, group = "exploration", conflicts_with_all = ["seeds", "html", "bench", "strike"])]
+    pub interleave: bool,
+    /// With --interleave: how many calls of one story are overtaken at most
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "interleave",
+          value_parser = clap::value_parser!(u8).range(1..=4))]
+    pub bound: u8,
+    /// Only every Nth call in turn, moved by the seed
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "exploration",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub every: u64,
     /// Tales drawn from so many seeds: groups, faults, crashes and incidents
     #[arg(long, value_name = "N", conflicts_with_all = ["scenario", "seeds", "json", "html", "config", "bench", "strike"])]
     pub swarm: Option<u64>,
-    /// Kill runners at every two calls
-    #[arg(long, conflicts_with_all = ["seeds", "json", "html", "bench", "strike", "crashes"])]
-    pub crash_pairs: bool,
+    /// How many drills at once; without it, as many as there are processors
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
 }
 
 #[cfg(feature = "drill")]
@@ -484,7 +509,11 @@ mod tests {
             "rehome drill --bench",
             "rehome drill --live --rounds 3 --seed 7 --json",
             "rehome drill --scenario same-zone --strike 12:before,40:after",
-            "rehome drill --crashes",
+            "rehome drill --crashes --every 20 --seed 7 --jobs 2 --json",
+            "rehome drill --crash-pairs --scenario first-boot",
+            "rehome drill --pauses",
+            "rehome drill --interleave --bound 2 --scenario first-boot",
+            "rehome drill --scenario first-boot --second-runner --strike 3:held-2",
             "rehome drill --swarm 1000 --seed 7",
             "rehome region --listen [::1]:0 --seed 2 --latency-scale 0.5",
         ] {
@@ -492,6 +521,9 @@ mod tests {
         }
         for line in [
             "rehome drill --rounds 3",
+            "rehome drill --crashes --pauses",
+            "rehome drill --bound 2",
+            "rehome drill --every 3",
             "rehome drill --live --rounds 0",
             "rehome drill --live --bench",
             "rehome region --listen nowhere",

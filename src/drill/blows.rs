@@ -1,20 +1,81 @@
-//! Where is a runner struck down? Before or after one of its calls, counted
-//! over all runners; a new process takes its place soon after.
+//! What befalls a runner at one of its calls, counted over all runners? It is
+//! struck down before or after the call, and a new process takes its place; or
+//! the call is held back until others have made some of theirs; or the whole
+//! process is frozen, and later goes on with what it had in hand.
 //!
 //! Calls of a runner that only idles are alike, and not counted: points are
 //! where something is under way.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::time::Duration;
 
-/// Before the call went out, or after AWS has carried it out and before the
-/// runner hears of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum When {
+    /// Killed before the call went out.
     Before,
+    /// Killed when AWS has carried it out, before the runner hears of it.
     After,
+    /// The call is on its way until the others have made so many.
+    Held(u8),
+    /// Frozen for so many seconds with the call on its lips: it goes out then.
+    FrozenBefore(u32),
+    /// Frozen for so many seconds while AWS carries it out: the answer is heard
+    /// then.
+    FrozenAfter(u32),
 }
 
-/// One planned end of a runner: at its `call`th call, counted from 1.
+impl When {
+    /// Is this the end of the process?
+    pub fn is_fatal(self) -> bool {
+        matches!(self, Self::Before | Self::After)
+    }
+
+    pub(super) fn frozen_for(self) -> Option<Duration> {
+        match self {
+            Self::FrozenBefore(seconds) | Self::FrozenAfter(seconds) => {
+                Some(Duration::from_secs(seconds.into()))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for When {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Before => f.write_str("before"),
+            Self::After => f.write_str("after"),
+            Self::Held(calls) => write!(f, "held-{calls}"),
+            Self::FrozenBefore(seconds) => write!(f, "frozen-before-{seconds}s"),
+            Self::FrozenAfter(seconds) => write!(f, "frozen-after-{seconds}s"),
+        }
+    }
+}
+
+impl FromStr for When {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let number = |prefix| Some(text.strip_prefix(prefix)?.strip_suffix('s')?.parse::<u32>());
+        match text {
+            "before" => return Ok(Self::Before),
+            "after" => return Ok(Self::After),
+            _ => {}
+        }
+        if let Some(calls) = text.strip_prefix("held-") {
+            let calls = calls.parse().map_err(|_| ())?;
+            return Ok(Self::Held(calls));
+        }
+        match (number("frozen-before-"), number("frozen-after-")) {
+            (Some(Ok(seconds)), _) => Ok(Self::FrozenBefore(seconds)),
+            (_, Some(Ok(seconds))) => Ok(Self::FrozenAfter(seconds)),
+            _ => Err(()),
+        }
+    }
+}
+
+/// One planned blow: at the `call`th call, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Blow {
     pub call: u64,
@@ -23,11 +84,7 @@ pub struct Blow {
 
 impl std::fmt::Display for Blow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let when = match self.when {
-            When::Before => "before",
-            When::After => "after",
-        };
-        write!(f, "{}:{when}", self.call)
+        write!(f, "{}:{}", self.call, self.when)
     }
 }
 
@@ -35,14 +92,15 @@ impl FromStr for Blow {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is not like 12:before or 12:after");
+        let wrong = || {
+            format!(
+                "`{text}` is not like 12:before, 12:after, 12:held-3, 12:frozen-before-240s or \
+                 12:frozen-after-3600s"
+            )
+        };
         let (call, when) = text.split_once(':').ok_or_else(wrong)?;
         let call = call.parse().ok().filter(|call| *call > 0);
-        let when = match when {
-            "before" => When::Before,
-            "after" => When::After,
-            _ => return Err(wrong()),
-        };
+        let when = when.parse().map_err(|()| wrong())?;
         let call = call.ok_or_else(wrong)?;
         Ok(Self { call, when })
     }
@@ -63,10 +121,14 @@ pub struct Blows {
     planned: Vec<Blow>,
     counting: bool,
     calls: u64,
-    /// Fallen, and not yet taken away.
+    /// Hit, and not yet seen to.
     fallen: Vec<Fall>,
-    /// All that ever fell.
+    /// All that were ever hit.
     pub struck: Vec<Fall>,
+    /// How many calls each runner has made that AWS has heard.
+    heard: BTreeMap<String, u64>,
+    /// For each call that was held: how many the others made meanwhile.
+    pub passed: Vec<u64>,
 }
 
 impl Blows {
@@ -103,6 +165,21 @@ impl Blows {
         Some(blow.when)
     }
 
+    /// Can a call still be on its way when its sender has given it up?
+    pub(super) fn outlive_senders(&self) -> bool {
+        self.planned.iter().any(|blow| !blow.when.is_fatal())
+    }
+
+    pub(super) fn hear(&mut self, who: &str) {
+        *self.heard.entry(who.to_owned()).or_default() += 1;
+    }
+
+    /// How many calls the others have made.
+    pub(super) fn heard_of_others(&self, who: &str) -> u64 {
+        let others = self.heard.iter().filter(|(other, _)| *other != who);
+        others.map(|(_, calls)| calls).sum()
+    }
+
     pub(super) fn take_fallen(&mut self) -> Vec<Fall> {
         std::mem::take(&mut self.fallen)
     }
@@ -114,11 +191,26 @@ mod tests {
 
     #[test]
     fn a_blow_reads_as_it_is_written() {
-        for text in ["1:before", "12:after"] {
+        for text in [
+            "1:before",
+            "12:after",
+            "3:held-2",
+            "4:frozen-before-240s",
+            "5:frozen-after-3600s",
+        ] {
             let blow: Blow = text.parse().expect("it is one");
             assert_eq!(blow.to_string(), text);
         }
-        for text in ["", "12", "0:before", "x:after", "3:later"] {
+        for text in [
+            "",
+            "12",
+            "0:before",
+            "x:after",
+            "3:later",
+            "3:held-",
+            "3:held-999",
+            "3:frozen-before-4m",
+        ] {
             assert!(text.parse::<Blow>().is_err(), "{text}");
         }
     }

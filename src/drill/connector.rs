@@ -22,14 +22,23 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
-use rehome_region::{Fate, Region, Request, Response};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use rehome_region::{Fate, Fault, Region, Request, Response};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::blows::{Blow, Blows, Fall, When};
 use super::time::VirtualTime;
 
 /// How long a client waits for an answer when nobody told it otherwise.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long AWS accepts a signed request.
+const SIGNED_FOR: SignedDuration = SignedDuration::from_mins(5);
+/// A call that waits for others goes on after this: its sender gives up on it
+/// at about this time, most of them a little later.
+const HELD_AT_MOST: Duration = Duration::from_secs(9);
 
 /// The one region of a drill, shared by everyone in it.
 #[derive(Clone)]
@@ -39,6 +48,10 @@ pub struct Shared {
     changed: Arc<Notify>,
     blows: Arc<Mutex<Blows>>,
     fell: Arc<Notify>,
+    /// Rung whenever AWS has heard a runner's call.
+    heard: Arc<Notify>,
+    /// Who is frozen, until when.
+    frozen: Arc<Mutex<BTreeMap<String, Instant>>>,
     pub time: VirtualTime,
 }
 
@@ -49,11 +62,26 @@ impl Shared {
             changed: Arc::new(Notify::new()),
             blows: Arc::default(),
             fell: Arc::new(Notify::new()),
+            heard: Arc::new(Notify::new()),
+            frozen: Arc::default(),
             time,
         }
     }
 
-    /// With these runners' ends planned.
+    /// Until when this runner is frozen, if it is.
+    pub fn frozen_until(&self, who: &str) -> Option<Instant> {
+        self.frozen().get(who).copied()
+    }
+
+    pub fn thaw(&self, who: &str) {
+        self.frozen().remove(who);
+    }
+
+    fn frozen(&self) -> MutexGuard<'_, BTreeMap<String, Instant>> {
+        self.frozen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// With these blows planned.
     #[must_use]
     pub fn struck(self, planned: &[Blow]) -> Self {
         *self.blows() = Blows::new(planned);
@@ -64,7 +92,7 @@ impl Shared {
         self.blows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Who fell, as soon as somebody has.
+    /// Who was hit, as soon as somebody is.
     pub async fn fallen(&self) -> Vec<Fall> {
         loop {
             let fallen = self.blows().take_fallen();
@@ -151,12 +179,18 @@ impl Line {
             None
         };
         match blow {
+            None if self.shared.blows().outlive_senders() => self.on_the_wire(request, None).await,
             None => self.travel(request).await,
             Some(When::Before) => self.fall().await,
             Some(When::After) => {
                 // What comes back, comes back to nobody.
                 let _ = self.travel(request).await;
                 self.fall().await
+            }
+            Some(when) => {
+                self.shared.fell.notify_one();
+                self.freeze(when);
+                self.on_the_wire(request, Some(when)).await
             }
         }
     }
@@ -165,6 +199,55 @@ impl Line {
     async fn fall(&self) -> Result<HttpResponse, ConnectorError> {
         self.shared.fell.notify_one();
         std::future::pending().await
+    }
+
+    fn freeze(&self, when: When) {
+        if let Some(time) = when.frozen_for() {
+            let until = self.shared.time.in_a_while(time);
+            self.shared.frozen().insert(self.caller.clone(), until);
+        }
+    }
+
+    /// What is sent arrives, whatever becomes of its sender.
+    async fn on_the_wire(
+        &self,
+        request: Request,
+        when: Option<When>,
+    ) -> Result<HttpResponse, ConnectorError> {
+        let line = self.clone();
+        let way = tokio::spawn(async move {
+            match when {
+                Some(When::Held(calls)) => line.hold(u64::from(calls)).await,
+                Some(When::FrozenBefore(seconds)) => {
+                    tokio::time::sleep(Duration::from_secs(seconds.into())).await;
+                }
+                _ => {}
+            }
+            line.travel(request).await
+        });
+        way.await
+            .unwrap_or_else(|error| Err(ConnectorError::other(error.into(), None)))
+    }
+
+    /// Until the others have made so many calls; they may have none to make.
+    async fn hold(&self, calls: u64) {
+        let before = self.shared.blows().heard_of_others(&self.caller);
+        let passed = || self.shared.blows().heard_of_others(&self.caller) - before;
+        let late = tokio::time::sleep(HELD_AT_MOST);
+        tokio::pin!(late);
+        loop {
+            let heard = self.shared.heard.notified();
+            if passed() >= calls {
+                break;
+            }
+            tokio::select! {
+                biased;
+                () = heard => {}
+                () = &mut late => break,
+            }
+        }
+        let passed = passed();
+        self.shared.blows().passed.push(passed);
     }
 
     async fn travel(&self, request: Request) -> Result<HttpResponse, ConnectorError> {
@@ -199,19 +282,44 @@ impl Line {
         }
     }
 
+    /// AWS carries out nothing that was signed long ago.
+    fn expired(&self, request: &Request, now: Timestamp) -> Option<Response> {
+        let age = now.duration_since(signed_at(request)?);
+        (age > SIGNED_FOR).then(|| {
+            let fault = Fault {
+                status: 400,
+                code: "RequestExpired".to_owned(),
+                message: format!("Request has expired: it was signed {age:#} ago."),
+            };
+            self.shared.lock().refusal(request, &fault)
+        })
+    }
+
     fn deliver(&self, request: &Request) -> Response {
-        let response = self
-            .shared
-            .lock()
-            .handle(&self.caller, request, self.shared.time.now());
+        let now = self.shared.time.now();
+        if let Some(refusal) = self.expired(request, now) {
+            return refusal;
+        }
+        let response = self.shared.lock().handle(&self.caller, request, now);
+        if is_runner(&self.caller) {
+            self.shared.blows().hear(&self.caller);
+            self.shared.heard.notify_waiters();
+        }
         self.shared.ring();
         response
     }
 }
 
+/// When the request was signed, if that can be read.
+fn signed_at(request: &Request) -> Option<Timestamp> {
+    let date = request.headers.get("x-amz-date")?;
+    let date = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", date).ok()?;
+    Some(date.to_zoned(TimeZone::UTC).ok()?.timestamp())
+}
+
 /// People who run a command are not struck down.
 fn is_runner(caller: &str) -> bool {
-    caller.starts_with("i-") || caller == super::CONTROLLER
+    caller.starts_with("i-") || caller.starts_with(super::CONTROLLER)
 }
 
 fn reset(what: &'static str) -> ConnectorError {

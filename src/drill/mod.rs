@@ -9,7 +9,7 @@
 //! setting     the region before it
 //! stage       who takes part             guest      an instance from the inside
 //! connector   the SDK's way to AWS       time       the paused clock
-//! blows       who is struck down, and where
+//! blows       who is struck down, held up or frozen, and where    frozen   what that is like
 //! ledger      the record, replayed       judge      is everything in its place?
 //! promises/   the twelve promises        narrate    the timeline
 //! live/       the same with real disks and a real PostgreSQL, in real time
@@ -17,6 +17,7 @@
 
 pub mod blows;
 pub mod connector;
+mod frozen;
 pub mod guest;
 pub mod judge;
 pub mod ledger;
@@ -38,6 +39,8 @@ use crate::report::Rehearsal;
 
 /// What the runner that sits on no instance is called.
 pub const CONTROLLER: &str = "controller";
+/// And the other one, where there are two.
+pub const SECOND_CONTROLLER: &str = "controller-2";
 
 /// Performs one scenario from beginning to end, in its own virtual time.
 pub fn rehearse(scenario: &Scenario, seed: u64) -> io::Result<Rehearsal> {

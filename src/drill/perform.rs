@@ -56,7 +56,10 @@ pub async fn perform(scenario: &Scenario, seed: u64, blows: &[Blow]) -> (Rehears
     tokio::task::spawn_local(Rc::clone(&stage).play_region());
     tokio::task::spawn_local(Rc::clone(&stage).replace_fallen());
     if scenario.controller {
-        stage.engage_controller();
+        stage.engage_controller(super::CONTROLLER);
+    }
+    if scenario.second_controller {
+        stage.engage_controller(super::SECOND_CONTROLLER);
     }
     let mut teller = Teller {
         scenario,

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::connector::Shared;
+use super::frozen::Freezable;
 use super::guest::Guest;
 use super::narrate::{Remark, remark};
 use crate::aws::Aws;
@@ -108,15 +109,14 @@ impl Stage {
     }
 
     /// A runner that sits on no instance.
-    pub fn engage_controller(self: &Rc<Self>) {
-        let runner = self.runner(super::CONTROLLER, None);
+    pub fn engage_controller(self: &Rc<Self>, who: &str) {
+        let runner = self.runner(who, None);
         let wake = Rc::clone(&self.events);
         let (spec, every) = (self.spec.clone(), self.poll_every);
-        let task = tokio::task::spawn_local(async move {
+        self.begin(who, async move {
             let mut runner = runner;
             runner.keep(&spec, every, &wake).await;
         });
-        self.engage(super::CONTROLLER, task);
     }
 
     /// Rehome comes to an instance that has lived without it.
@@ -124,10 +124,9 @@ impl Stage {
         let guest = Guest::new(self.shared.clone(), instance);
         let mut runner = self.runner(instance, Some(guest));
         let (spec, every) = (self.spec.clone(), self.poll_every);
-        let task = tokio::task::spawn_local(async move {
+        self.begin(instance, async move {
             runner.keep(&spec, every, &Notify::new()).await;
         });
-        self.engage(instance, task);
     }
 
     /// Takes away the runners that were struck down, and starts others in their
@@ -135,26 +134,34 @@ impl Stage {
     pub async fn replace_fallen(self: Rc<Self>) {
         loop {
             for fall in self.shared.fallen().await {
-                if let Some(task) = self.runners.borrow_mut().remove(&fall.who) {
-                    task.abort();
-                }
+                let is_fatal = fall.blow.when.is_fatal();
+                let befalls = if is_fatal { "is killed" } else { "is held up" };
                 self.remarks.borrow_mut().push(Remark {
                     at: self.now(),
                     who: fall.who.clone(),
-                    what: format!("is killed {} ({})", fall.blow, fall.at),
+                    what: format!("{befalls} {} ({})", fall.blow, fall.at),
                     kind: Kind::Fails,
                 });
-                let stage = Rc::clone(&self);
-                tokio::task::spawn_local(async move {
-                    tokio::time::sleep(RESTART_AFTER).await;
-                    if fall.who == super::CONTROLLER {
-                        stage.engage_controller();
-                    } else if stage.up.borrow().contains(&fall.who) {
-                        stage.install_agent(&fall.who);
-                    }
-                });
+                if is_fatal {
+                    self.replace(fall.who);
+                }
             }
         }
+    }
+
+    fn replace(self: &Rc<Self>, who: String) {
+        if let Some(task) = self.runners.borrow_mut().remove(&who) {
+            task.abort();
+        }
+        let stage = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(RESTART_AFTER).await;
+            if who.starts_with(super::CONTROLLER) {
+                stage.engage_controller(&who);
+            } else if stage.up.borrow().contains(&who) {
+                stage.install_agent(&who);
+            }
+        });
     }
 
     fn heed(self: &Rc<Self>, notice: &Notice) {
@@ -182,11 +189,10 @@ impl Stage {
             .now()
             .saturating_add(BOOTSTRAP_TIMEOUT)
             .unwrap_or(Timestamp::MAX);
-        let task = tokio::task::spawn_local(async move {
+        self.begin(instance, async move {
             runner.until_settled(&spec, deadline).await;
             runner.keep(&spec, every, &Notify::new()).await;
         });
-        self.engage(instance, task);
     }
 
     fn boot_without_agent(self: &Rc<Self>, instance: &str) {
@@ -194,6 +200,12 @@ impl Stage {
         let spec = self.spec.clone();
         let task = tokio::task::spawn_local(async move { guest.boot_without_agent(&spec).await });
         self.engage(instance, task);
+    }
+
+    /// Starts a runner's process.
+    fn begin(&self, who: &str, process: impl Future<Output = ()> + 'static) {
+        let process = Freezable::new(self.shared.clone(), who, process);
+        self.engage(who, tokio::task::spawn_local(process));
     }
 
     fn engage(&self, who: &str, task: JoinHandle<()>) {

@@ -41,6 +41,12 @@ impl VirtualTime {
         self.began + since
     }
 
+    /// The tokio instant that is so far away.
+    #[allow(clippy::disallowed_methods)] // tokio's paused clock is the drill's time
+    pub fn in_a_while(&self, time: Duration) -> Instant {
+        Instant::now() + time
+    }
+
     pub fn clock(&self) -> Clock {
         let time = *self;
         Clock::new(move || time.now())

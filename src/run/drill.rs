@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use thiserror::Error;
 use tracing::subscriber::NoSubscriber;
 
-use super::{crashes, swarm};
+use super::{explore, swarm};
 use crate::drill::blows::Blow;
 use crate::drill::rehearse_struck;
 use crate::drill::scenario::{self, BUILT_IN, Scenario, ScenarioError};
@@ -38,11 +38,15 @@ pub struct Options {
     /// Rehearse this configuration's first group.
     pub config: Option<PathBuf>,
     pub bench: bool,
-    /// Kill runners at these calls.
+    /// What befalls runners at these calls.
     pub strike: Vec<Blow>,
-    /// Kill a runner at every call in turn; or at every two.
-    pub crashes: bool,
-    pub crash_pairs: bool,
+    /// One runner more looks after the group.
+    pub second_runner: bool,
+    /// Everything of one kind befalls them; of every so manieth call.
+    pub explore: Option<explore::What>,
+    pub every: u64,
+    /// How many drills at once.
+    pub jobs: Option<usize>,
     /// Tales drawn from so many seeds.
     pub swarm: Option<u64>,
 }
@@ -62,18 +66,22 @@ pub enum DrillError {
 
 /// Rehearses; true if everything settled and every promise held.
 pub fn run(options: &Options) -> Result<bool, DrillError> {
-    let scenarios = scenarios(options)?;
+    let mut scenarios = scenarios(options)?;
+    let overtaking = matches!(options.explore, Some(explore::What::Overtaking { .. }));
+    if options.second_runner || overtaking {
+        scenarios.iter_mut().for_each(Scenario::in_company);
+    }
     if options.bench {
         return bench(options.seed);
     }
     if let Some(count) = options.swarm {
-        return every_tale(options.seed, count);
+        return every_tale(options.seed, count, options.jobs);
     }
-    if options.crashes || options.crash_pairs {
-        return every_crash(&scenarios, options);
+    if let Some(what) = options.explore {
+        return explore_all(&scenarios, what, options);
     }
     if let Some(seeds) = options.seeds {
-        return over_seeds(&scenarios, options.seed, seeds);
+        return over_seeds(&scenarios, options.seed, seeds, options.jobs);
     }
     let progress = Progress::new(scenarios.len());
     let mut rehearsals = Vec::new();
@@ -94,12 +102,7 @@ fn show(rehearsals: &[Rehearsal], options: &Options) -> Result<(), DrillError> {
     let mut out = String::new();
     for rehearsal in rehearsals {
         if options.json {
-            let json = serde_json::to_string(rehearsal).map_err(|error| DrillError::Io {
-                what: "cannot write JSON".to_owned(),
-                source: error.into(),
-            })?;
-            out.push_str(&json);
-            out.push('\n');
+            out.push_str(&json(rehearsal)?);
         } else if rehearsals.len() == 1 || rehearsal.scenario == MAIN_JOB {
             out.push_str(&terminal::full(rehearsal, colour));
             out.push('\n');
@@ -115,6 +118,15 @@ fn show(rehearsals: &[Rehearsal], options: &Options) -> Result<(), DrillError> {
         }
     }
     print(&out)
+}
+
+/// In one line.
+fn json(what: &impl serde::Serialize) -> Result<String, DrillError> {
+    let json = serde_json::to_string(what).map_err(|error| DrillError::Io {
+        what: "cannot write JSON".to_owned(),
+        source: error.into(),
+    })?;
+    Ok(json + "\n")
 }
 
 fn scenarios(options: &Options) -> Result<Vec<Scenario>, DrillError> {
@@ -194,37 +206,59 @@ pub(super) fn quietly<T>(work: impl FnOnce() -> T) -> T {
 }
 
 /// Tales drawn from seeds.
-fn every_tale(seed: u64, count: u64) -> Result<bool, DrillError> {
+fn every_tale(seed: u64, count: u64, jobs: Option<usize>) -> Result<bool, DrillError> {
     let progress = Progress::new(usize::try_from(count).unwrap_or(usize::MAX));
-    let (swarmed, seconds) = super::timed(|| swarm::swarm(seed, count, |done| progress.at(done)));
+    let (swarmed, seconds) =
+        super::timed(|| swarm::swarm(seed, count, jobs, |done| progress.at(done)));
     let swarmed = swarmed?;
     progress.end();
     print(&swarm::report(&swarmed, seconds))?;
     Ok(swarmed.broken.is_empty())
 }
 
-/// Every scenario with every crash.
-fn every_crash(scenarios: &[Scenario], options: &Options) -> Result<bool, DrillError> {
+/// Every scenario with everything of one kind.
+fn explore_all(
+    scenarios: &[Scenario],
+    what: explore::What,
+    options: &Options,
+) -> Result<bool, DrillError> {
+    let extent = explore::Extent {
+        what,
+        every: options.every,
+        jobs: options.jobs,
+    };
     let progress = Progress::new(scenarios.len());
-    let mut all_good = true;
+    let mut all = Vec::new();
     for scenario in scenarios {
         progress.begin(&scenario.name);
-        let explored = crashes::explore(scenario, options.seed, options.crash_pairs)?;
-        all_good &= explored.broken.is_empty();
+        let explored = explore::explore(scenario, options.seed, extent)?;
         progress.end();
-        print(&crashes::report(&scenario.name, options.seed, &explored))?;
+        if options.json {
+            print(&json(&explored)?)?;
+        } else {
+            print(&explore::report(&explored))?;
+        }
+        all.push(explored);
     }
-    Ok(all_good)
+    if !options.json && all.len() > 1 {
+        print(&explore::total(&all))?;
+    }
+    Ok(all.iter().all(|explored| explored.broken.is_empty()))
 }
 
 /// The same scenarios with many seeds, as statistics.
-fn over_seeds(scenarios: &[Scenario], first: u64, seeds: u64) -> Result<bool, DrillError> {
+fn over_seeds(
+    scenarios: &[Scenario],
+    first: u64,
+    seeds: u64,
+    jobs: Option<usize>,
+) -> Result<bool, DrillError> {
     let mut all_held = true;
     let mut out = String::new();
     let progress = Progress::new(scenarios.len());
     for scenario in scenarios {
         progress.begin(&scenario.name);
-        let rehearsals = many(scenario, first, seeds)?;
+        let rehearsals = many(scenario, first, seeds, jobs)?;
         out.push_str(&statistics(&scenario.name, &rehearsals));
         for rehearsal in rehearsals.iter().filter(|rehearsal| !rehearsal.succeeded()) {
             all_held = false;
@@ -240,9 +274,14 @@ fn over_seeds(scenarios: &[Scenario], first: u64, seeds: u64) -> Result<bool, Dr
     Ok(all_held)
 }
 
-fn many(scenario: &Scenario, first: u64, seeds: u64) -> Result<Vec<Rehearsal>, DrillError> {
+fn many(
+    scenario: &Scenario,
+    first: u64,
+    seeds: u64,
+    jobs: Option<usize>,
+) -> Result<Vec<Rehearsal>, DrillError> {
     let seeds = usize::try_from(seeds).unwrap_or(usize::MAX);
-    let done = spread(seeds, |index| {
+    let done = spread(seeds, jobs, |index| {
         perform(scenario, first.wrapping_add(index as u64), &[])
     });
     done.into_iter().collect()
@@ -251,10 +290,15 @@ fn many(scenario: &Scenario, first: u64, seeds: u64) -> Result<Vec<Rehearsal>, D
 /// Every drill has a thread, a clock and a region of its own, so they can be
 /// spread over the machine without touching each other. The results come in
 /// order.
-pub(super) fn spread<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+pub(super) fn spread<T: Send>(
+    count: usize,
+    jobs: Option<usize>,
+    work: impl Fn(usize) -> T + Sync,
+) -> Vec<T> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(BTreeMap::new());
-    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let all = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let workers = jobs.unwrap_or_else(all);
     std::thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
@@ -317,12 +361,12 @@ fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
 fn bench(seed: u64) -> Result<bool, DrillError> {
     let mut held = true;
     for name in [MAIN_JOB, "same-zone"] {
-        let rehearsals = many(&one(name)?, seed, BENCH_SEEDS)?;
+        let rehearsals = many(&one(name)?, seed, BENCH_SEEDS, None)?;
         held &= rehearsals.iter().all(Rehearsal::succeeded);
         print(&statistics(name, &rehearsals))?;
     }
     let scenario = one(MAIN_JOB)?;
-    let (rehearsals, seconds) = super::timed(|| many(&scenario, seed, BENCH_DRILLS));
+    let (rehearsals, seconds) = super::timed(|| many(&scenario, seed, BENCH_DRILLS, None));
     held &= rehearsals?.iter().all(Rehearsal::succeeded);
     print(&format!("{BENCH_DRILLS} drills in {seconds:.1} s\n"))?;
     Ok(held)

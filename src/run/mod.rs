@@ -6,12 +6,12 @@ mod adopt;
 mod arrival;
 mod bootstrap;
 mod check;
-#[cfg(feature = "drill")]
-pub mod crashes;
 mod crew;
 mod daemon;
 #[cfg(feature = "drill")]
 pub mod drill;
+#[cfg(feature = "drill")]
+pub mod explore;
 mod freeze;
 mod history;
 mod iam_policy;
@@ -149,6 +149,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
 fn rehearse(options: crate::cli::Drill) -> Result<(), Failure> {
     use drill::DrillError;
 
+    let explore = exploration(&options);
     let options = drill::Options {
         scenario: Some(options.scenario),
         seed: options.seed,
@@ -158,8 +159,10 @@ fn rehearse(options: crate::cli::Drill) -> Result<(), Failure> {
         config: options.config,
         bench: options.bench,
         strike: options.strike,
-        crashes: options.crashes,
-        crash_pairs: options.crash_pairs,
+        second_runner: options.second_runner,
+        explore,
+        every: options.every,
+        jobs: options.jobs.map(usize::from),
         swarm: options.swarm,
     };
     match drill::run(&options) {
@@ -169,6 +172,19 @@ fn rehearse(options: crate::cli::Drill) -> Result<(), Failure> {
         Err(error @ DrillError::Io { .. }) => Err(Failure::Failed(error.to_string())),
         Err(error) => Err(Failure::Usage(error.to_string())),
     }
+}
+
+#[cfg(feature = "drill")]
+fn exploration(options: &crate::cli::Drill) -> Option<explore::What> {
+    let bound = options.bound;
+    [
+        (options.crashes, explore::What::Crashes),
+        (options.crash_pairs, explore::What::CrashPairs),
+        (options.pauses, explore::What::Pauses),
+        (options.interleave, explore::What::Overtaking { bound }),
+    ]
+    .into_iter()
+    .find_map(|(asked, what)| asked.then_some(what))
 }
 
 /// One thread serves everything: nothing here needs a second one.

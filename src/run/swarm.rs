@@ -28,10 +28,15 @@ pub struct Swarmed {
 ///
 /// # Errors
 /// When a drill cannot be started.
-pub fn swarm(first: u64, count: u64, told: impl Fn(usize) + Sync) -> Result<Swarmed, DrillError> {
+pub fn swarm(
+    first: u64,
+    count: u64,
+    jobs: Option<usize>,
+    told: impl Fn(usize) + Sync,
+) -> Result<Swarmed, DrillError> {
     let done = AtomicUsize::new(0);
     let tales = usize::try_from(count).unwrap_or(usize::MAX);
-    let results = spread(tales, |index| {
+    let results = spread(tales, jobs, |index| {
         let seed = first.wrapping_add(index as u64);
         let rehearsal = quietly(|| rehearse(&tale(seed, &draw(seed))?, seed).map_err(unstarted))?;
         told(done.fetch_add(1, Ordering::Relaxed) + 1);

@@ -105,7 +105,7 @@ pub fn judge(evidence: &Evidence<'_>) -> Vec<Verdict> {
 impl Evidence<'_> {
     /// Is this caller one of rehome's runners, and not AWS or a person?
     fn is_runner(&self, who: &str) -> bool {
-        who.starts_with("i-") || who == super::CONTROLLER
+        who.starts_with("i-") || who.starts_with(super::CONTROLLER)
     }
 
     /// Was the zone of this instance dark then?

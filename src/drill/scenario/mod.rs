@@ -43,6 +43,10 @@ pub struct Scenario {
     pub watches: Vec<(String, usize)>,
     /// Is there a runner outside of the instances, too?
     pub controller: bool,
+    /// And yet another one?
+    pub second_controller: bool,
+    /// Did it get a runner more than it was written for?
+    pub in_company: bool,
     /// Does Auto Scaling launch the replacement before it terminates the old one?
     pub overlap: bool,
     /// Is the story about this very group, and no other?
@@ -262,6 +266,13 @@ impl Scenario {
             }
         }
         Ok(())
+    }
+
+    /// Whoever looks after the group gets company.
+    pub fn in_company(&mut self) {
+        self.second_controller = self.controller;
+        self.controller = true;
+        self.in_company = true;
     }
 
     /// The same story, told of somebody else's group.

@@ -87,6 +87,7 @@ struct Draft {
     pair: Option<Pair>,
     watches: Vec<(String, usize)>,
     controller: bool,
+    second_controller: bool,
     overlap: bool,
     own_group: bool,
     heartbeat: Option<SignedDuration>,
@@ -108,6 +109,7 @@ impl Draft {
             "pair" => self.pair = Some(pair(rest)?),
             "alarm" => self.watches.push(watch(rest)?),
             "controller" => self.controller = true,
+            "second" if rest == "controller" => self.second_controller = true,
             "overlap" => self.overlap = true,
             "own" if rest == "group" => self.own_group = true,
             "heartbeat" => self.heartbeat = Some(duration(rest)?),
@@ -143,6 +145,8 @@ impl Draft {
             pair: self.pair,
             watches: self.watches,
             controller: self.controller,
+            second_controller: self.second_controller,
+            in_company: false,
             overlap: self.overlap,
             own_group: self.own_group,
             heartbeat: self.heartbeat.unwrap_or(SignedDuration::from_mins(5)),
@@ -266,7 +270,7 @@ fn watch(rest: &str) -> Result<(String, usize), String> {
 }
 
 const STATEMENTS: &str = "title TEXT, zones ZONE…, config … end, \
-    pair in ZONE and ZONE [hot], alarm NAME watches primary|standby, controller, overlap, own group, \
+    pair in ZONE and ZONE [hot], alarm NAME watches primary|standby, controller, second controller, overlap, own group, \
     heartbeat TIME, mishap ACTION KIND PERCENT%, lag TIME, strike CALL:before|after, launch [in ZONE], \
     live without rehome [in ZONE], adopt, settle|calm within TIME, heal, hold for TIME, pass TIME, \
     next zone ZONE, fail|kill|crash|spot holder, ring|quiet|starve ALARM, switchover, \
