@@ -27,6 +27,8 @@ use crate::world::{Seen, World};
 /// A plan older than this is not carried out: the process was suspended, or
 /// the machine crawls, and the world has moved on.
 const STALE: SignedDuration = SignedDuration::from_secs(20);
+/// How often a runner that is at work notices that it is.
+const BREATH: SignedDuration = SignedDuration::from_secs(1);
 /// Something blank is made, and something is deleted, only on a full look this
 /// young.
 const FRESH: SignedDuration = SignedDuration::from_secs(15);
@@ -268,7 +270,29 @@ impl<H: Host> Runner<H> {
         }
     }
 
+    /// Ends when this process has stood still for a while: its clock went on, and
+    /// it did not. What it had in hand then is of a time that is over.
+    async fn stood_still(&self) {
+        loop {
+            let due = later(self.clock.now(), BREATH);
+            self.sleep(BREATH).await;
+            if self.clock.now().duration_since(due) > STALE {
+                return;
+            }
+        }
+    }
+
     async fn observe(&self, spec: &GroupSpec, memory: &mut Memory) {
+        loop {
+            tokio::select! {
+                biased; // what answered meanwhile is not to be heard
+                () = self.stood_still() => memory.focus = Focus::ALL,
+                () = self.look_at(spec, memory) => return,
+            }
+        }
+    }
+
+    async fn look_at(&self, spec: &GroupSpec, memory: &mut Memory) {
         let here = self.look_here(spec, memory).await;
         let now = self.clock.now();
         if memory.world.is_none() {

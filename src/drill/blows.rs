@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum When {
     /// Killed before the call went out.
@@ -29,6 +31,10 @@ impl When {
     /// Is this the end of the process?
     pub fn is_fatal(self) -> bool {
         matches!(self, Self::Before | Self::After)
+    }
+
+    pub fn is_frozen(self) -> bool {
+        self.frozen_for().is_some()
     }
 
     pub(super) fn frozen_for(self) -> Option<Duration> {
@@ -115,6 +121,14 @@ pub struct Fall {
     pub blow: Blow,
 }
 
+/// A runner's process stood still.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nap {
+    pub who: String,
+    pub from: Timestamp,
+    pub until: Timestamp,
+}
+
 /// What is planned, and how far the story is.
 #[derive(Clone, Debug, Default)]
 pub struct Blows {
@@ -129,6 +143,9 @@ pub struct Blows {
     heard: BTreeMap<String, u64>,
     /// For each call that was held: how many the others made meanwhile.
     pub passed: Vec<u64>,
+    pub naps: Vec<Nap>,
+    /// The calls that AWS carried out long after they were signed: whose, when.
+    pub late: Vec<(String, Timestamp)>,
 }
 
 impl Blows {
@@ -168,6 +185,15 @@ impl Blows {
     /// Can a call still be on its way when its sender has given it up?
     pub(super) fn outlive_senders(&self) -> bool {
         self.planned.iter().any(|blow| !blow.when.is_fatal())
+    }
+
+    /// How long runners are to stand still in all.
+    pub(super) fn napping(&self) -> Duration {
+        let naps = self
+            .planned
+            .iter()
+            .filter_map(|blow| blow.when.frozen_for());
+        naps.sum()
     }
 
     pub(super) fn hear(&mut self, who: &str) {

@@ -28,7 +28,7 @@ use rehome_region::{Fate, Fault, Region, Request, Response};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::blows::{Blow, Blows, Fall, When};
+use super::blows::{Blow, Blows, Fall, Nap, When};
 use super::time::VirtualTime;
 
 /// How long a client waits for an answer when nobody told it otherwise.
@@ -36,6 +36,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long AWS accepts a signed request.
 const SIGNED_FOR: SignedDuration = SignedDuration::from_mins(5);
+/// No longer than this is a call on its way as a rule.
+const ON_ITS_WAY: SignedDuration = SignedDuration::from_secs(20);
 /// A call that waits for others goes on after this: its sender gives up on it
 /// at about this time, most of them a little later.
 const HELD_AT_MOST: Duration = Duration::from_secs(9);
@@ -203,6 +205,12 @@ impl Line {
 
     fn freeze(&self, when: When) {
         if let Some(time) = when.frozen_for() {
+            let from = self.shared.time.now();
+            self.shared.blows().naps.push(Nap {
+                who: self.caller.clone(),
+                from,
+                until: from.checked_add(time).unwrap_or(Timestamp::MAX),
+            });
             let until = self.shared.time.in_a_while(time);
             self.shared.frozen().insert(self.caller.clone(), until);
         }
@@ -285,6 +293,9 @@ impl Line {
     /// AWS carries out nothing that was signed long ago.
     fn expired(&self, request: &Request, now: Timestamp) -> Option<Response> {
         let age = now.duration_since(signed_at(request)?);
+        if age > ON_ITS_WAY && age <= SIGNED_FOR {
+            self.shared.blows().late.push((self.caller.clone(), now));
+        }
         (age > SIGNED_FOR).then(|| {
             let fault = Fault {
                 status: 400,

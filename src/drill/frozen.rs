@@ -10,7 +10,7 @@ use tokio::time::{Sleep, sleep_until};
 use super::connector::Shared;
 
 /// A runner's whole process, which can be frozen at any of its calls.
-pub struct Freezable {
+pub(super) struct Freezable {
     shared: Shared,
     who: String,
     process: Pin<Box<dyn Future<Output = ()>>>,
@@ -18,7 +18,11 @@ pub struct Freezable {
 }
 
 impl Freezable {
-    pub fn new(shared: Shared, who: &str, process: impl Future<Output = ()> + 'static) -> Self {
+    pub(super) fn new(
+        shared: Shared,
+        who: &str,
+        process: impl Future<Output = ()> + 'static,
+    ) -> Self {
         // One that begins anew is not the one that was frozen.
         shared.thaw(who);
         Self {

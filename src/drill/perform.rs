@@ -185,7 +185,9 @@ impl Teller<'_> {
     /// Waits until everything is in its place, by the region's own truth.
     async fn settle(&mut self, within: SignedDuration) {
         self.must_settle = true;
-        let late = tokio::time::sleep(std_duration(within));
+        // Nobody is in time who stands still.
+        let napping = self.stage.shared.blows().napping();
+        let late = tokio::time::sleep(std_duration(within) + napping);
         tokio::pin!(late);
         loop {
             let moved = self.stage.moved.notified();
@@ -474,6 +476,7 @@ impl Teller<'_> {
     }
 
     fn judged(&self, region: &Region, ledger: &Ledger, truth: &Truth) -> Vec<Verdict> {
+        let blows = self.stage.shared.blows();
         let evidence = Evidence {
             spec: &self.stage.spec,
             entries: region.record().entries(),
@@ -484,6 +487,8 @@ impl Teller<'_> {
             addresses: &self.addresses,
             unsettled: &self.unsettled,
             must_settle: self.must_settle,
+            naps: &blows.naps,
+            late: &blows.late,
         };
         judge(&evidence)
     }

@@ -62,6 +62,10 @@ fn prepared<'a>(
     lineage: &Lineage<'a>,
     source: Option<&SnapshotId>,
 ) -> Option<&'a Volume> {
+    #[cfg(feature = "mutants")]
+    if super::mutant::is(super::mutant::Mutant::BeginAnew) {
+        return None;
+    }
     lineage
         .others
         .iter()

@@ -9,8 +9,10 @@ use std::cell::Cell;
 pub enum Mutant {
     /// Pick the newest set by start time, whatever its lineage. Promise 3.
     NewestByStartTime,
+    /// Go on serving when another one is the holder. Promise 1.
+    KeepServing,
     /// Take a predecessor's volume for quiet while it still runs, and do not look
-    /// again before the call. Promises 1 and 2.
+    /// again before the call. Promise 2.
     SkipFence,
     /// Make a blank volume although the group's marker says there was data. Promise 4.
     BlankWithoutMarker,
@@ -26,6 +28,10 @@ pub enum Mutant {
     ForgetShape,
     /// Restore each volume from its own newest snapshot. Promise 10.
     MixSets,
+    /// Take up nothing that was made before for the same move. Promise 11.
+    BeginAnew,
+    /// Take what could not be read for not there. Promise 12.
+    UnknownIsAbsent,
 }
 
 thread_local! {

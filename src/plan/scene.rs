@@ -98,6 +98,11 @@ impl<'a> Scene<'a> {
                 demand(&world.snapshots, "snapshots", plan),
             )
         };
+        #[cfg(feature = "mutants")]
+        let volumes = volumes.or_else(|| {
+            let absent = super::mutant::is(super::mutant::Mutant::UnknownIsAbsent);
+            absent.then_some(&NO_VOLUMES)
+        });
         let (group, instances, volumes, snapshots) = (group?, instances?, volumes?, snapshots?);
         let lineages: BTreeMap<_, _> = spec
             .volumes

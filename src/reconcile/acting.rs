@@ -10,6 +10,9 @@ use crate::patience::takes_about;
 use crate::plan::Step;
 use crate::spec::{GroupSpec, VolumeSpec};
 
+/// Said of a step that was under way when the process was frozen.
+const STOOD_STILL: &str = "this process stood still meanwhile";
+
 impl<H: Host> Runner<H> {
     /// The steps of one plan do not depend on each other: calls go out at
     /// once, and what concerns this machine in order beside them.
@@ -25,7 +28,11 @@ impl<H: Host> Runner<H> {
             let frozen = self.freeze(spec, &remote).await;
             let calls = remote.iter().map(|step| async {
                 self.tell(&Told::Doing(step));
-                let done = self.aws.act(spec, step, now).await;
+                let done = tokio::select! {
+                    biased; // an answer from before is not to be acted upon
+                    () = self.stood_still() => Ok(Outcome::Overtaken(STOOD_STILL.to_owned())),
+                    done = self.aws.act(spec, step, now) => done,
+                };
                 (*step, done.map_err(|e| (e.to_string(), e.is_denied())))
             });
             let done = join_all(calls).await;

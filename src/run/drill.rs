@@ -67,8 +67,7 @@ pub enum DrillError {
 /// Rehearses; true if everything settled and every promise held.
 pub fn run(options: &Options) -> Result<bool, DrillError> {
     let mut scenarios = scenarios(options)?;
-    let overtaking = matches!(options.explore, Some(explore::What::Overtaking { .. }));
-    if options.second_runner || overtaking {
+    if options.second_runner || options.explore.is_some_and(explore::What::needs_company) {
         scenarios.iter_mut().for_each(Scenario::in_company);
     }
     if options.bench {

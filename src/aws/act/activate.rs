@@ -216,6 +216,13 @@ fn may_begin(
     if let Some(marker) = marker.filter(|marker| **marker > of.epoch) {
         return Err(format!("epoch {marker} of {} is active by now", of.name));
     }
+    // The plan saw a lower marker, and this volume is not why it is higher now.
+    if of.mark_group && marker == Some(&of.epoch) && now.standing == Standing::New {
+        return Err(format!(
+            "another volume is {} of epoch {} by now",
+            of.name, of.epoch
+        ));
+    }
     match &now.standing {
         Standing::Superseded => Err(format!("{id} is superseded by now")),
         Standing::Active(Some(term)) if term.since > since => Err(format!(
@@ -295,6 +302,8 @@ mod tests {
             (Some(volume(3, Standing::New, "i-9")), None),
             (Some(volume(4, Standing::New, "i-2")), None),
             (Some(volume(3, Standing::New, "i-2")), Some(4)),
+            // Another runner was quicker, with another copy.
+            (Some(volume(3, Standing::New, "i-2")), Some(3)),
             (Some(volume(3, Standing::Superseded, "i-2")), None),
             (Some(volume(3, Standing::Active(Some(later)), "i-2")), None),
         ];

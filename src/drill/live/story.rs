@@ -110,5 +110,7 @@ fn promises(stage: &Stage) -> Vec<Verdict> {
         addresses: &addresses,
         unsettled: &unsettled,
         must_settle: true,
+        naps: &[],
+        late: &[],
     })
 }

@@ -11,7 +11,10 @@ use crate::spec::Kind;
 
 /// A member that was launched a moment ago may not have been seen yet.
 const SEEN_AFTER: SignedDuration = SignedDuration::from_secs(10);
-/// How long a plan may be carried out (`reconcile`'s bound, and the call itself).
+/// How long a look may rest: a plan is begun at most 20 s after it was made, and
+/// a call is given up after 10 s. Within that time a describe that fails may be
+/// another step's of the same plan, so it takes nothing away from what was seen
+/// before; after it, the last look of each kind must have succeeded.
 const STILL_GOOD: SignedDuration = SignedDuration::from_secs(30);
 /// How soon after its part is done an action must be closed.
 const CLOSED_AFTER: SignedDuration = SignedDuration::from_secs(60);
@@ -33,6 +36,10 @@ pub(super) fn address_with_holder(evidence: &Evidence<'_>) -> Finding {
             continue;
         };
         moves += 1;
+        // Where it belongs it is brought back to; the end of the story shows it.
+        if evidence.came_late(entry) {
+            continue;
+        }
         if let Some(from) = from.as_deref().filter(|from| *from != to) {
             still_serves(evidence, allocation, from, entry.at)?;
         }
@@ -158,8 +165,10 @@ fn close(
     let launch = transition.contains("LAUNCH");
     let what = if launch { "launch" } else { "terminate" };
     if how != Closed::Continue {
-        // Whoever sat in the dark could not be heard.
-        if evidence.is_dark(instance, entry.at) {
+        // Whoever sat in the dark could not be heard, and only an instance's own
+        // runner knows that it is well.
+        let napped = evidence.napped(instance, opened, entry.at).is_positive();
+        if evidence.is_dark(instance, entry.at) || launch && napped {
             return Ok(());
         }
         return Err(format!("the {what} action of {instance} ended by {how:?}"));
@@ -170,12 +179,14 @@ fn close(
         quiet_since(evidence, instance, entry.at)?
     };
     let due = ready.max(opened);
-    // Another one closes it in the instance's stead only when that had its time.
-    let grant = if entry.who == instance {
+    // Another one closes it in the stead of the instance's own agent only when
+    // that had its time; where there is no agent, nobody waits for one.
+    let grant = if entry.who == instance || !evidence.spec.agent {
         SignedDuration::ZERO
     } else {
         evidence.spec.policy.quiesce_timeout
     };
+    let grant = grant.saturating_add(evidence.napped(instance, due, entry.at));
     if longer_than(CLOSED_AFTER.saturating_add(grant), due, entry.at) {
         let late = entry.at.duration_since(due);
         return Err(format!(

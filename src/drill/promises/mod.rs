@@ -17,6 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use rehome_region::model::Volume;
 use rehome_region::{Entry, Truth};
 
+use super::blows::Nap;
 use super::ledger::Ledger;
 use crate::report::Verdict;
 use crate::spec::GroupSpec;
@@ -37,6 +38,10 @@ pub struct Evidence<'a> {
     pub unsettled: &'a [String],
     /// Is everything supposed to be in its place at the end?
     pub must_settle: bool,
+    /// When whose process stood still.
+    pub naps: &'a [Nap],
+    /// Calls that AWS carried out long after they were sent: whose, and when.
+    pub late: &'a [(String, Timestamp)],
 }
 
 /// What was looked at, or what broke the promise.
@@ -106,6 +111,22 @@ impl Evidence<'_> {
     /// Is this caller one of rehome's runners, and not AWS or a person?
     fn is_runner(&self, who: &str) -> bool {
         who.starts_with("i-") || who.starts_with(super::CONTROLLER)
+    }
+
+    /// For how long of this time did this runner stand still?
+    fn napped(&self, who: &str, from: Timestamp, until: Timestamp) -> SignedDuration {
+        let naps = self.naps.iter().filter(|nap| nap.who == who);
+        let spans = naps.map(|nap| nap.until.min(until).duration_since(nap.from.max(from)));
+        spans
+            .filter(SignedDuration::is_positive)
+            .fold(SignedDuration::ZERO, SignedDuration::saturating_add)
+    }
+
+    /// Was this done by a call that had been sent long before? What was right
+    /// then may be wrong now, and AWS takes no call back.
+    fn came_late(&self, entry: &Entry) -> bool {
+        let mut late = self.late.iter();
+        late.any(|(who, at)| *who == entry.who && *at == entry.at)
     }
 
     /// Was the zone of this instance dark then?

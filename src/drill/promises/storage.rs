@@ -49,7 +49,9 @@ pub(super) fn blank_once(evidence: &Evidence<'_>) -> Finding {
     ))
 }
 
-/// A volume that was in use under this name before.
+/// A volume that held something under this name before: it was written, or has
+/// a file system. One that is attached as it is holds whatever its instance
+/// made of it; one that is to be mounted and never got a file system is blank.
 fn data_before<'a>(
     evidence: &'a Evidence<'_>,
     name: &str,
@@ -63,14 +65,28 @@ fn data_before<'a>(
         .iter()
         .filter(|term| term.from < at && Some(&term.path) == path.as_ref())
         .map(|term| term.volume.as_str());
+    let formatted = evidence
+        .entries
+        .iter()
+        .filter_map(|entry| match &entry.what {
+            What::Formatted { volume, .. }
+                if entry.at < at && name_of(ledger, volume) == Some(name) =>
+            {
+                Some(volume.as_str())
+            }
+            _ => None,
+        });
     let attached = ledger
         .attachments
         .iter()
         .filter(|(volume, stays)| {
-            name_of(ledger, volume) == Some(name) && stays.iter().any(|s| s.from < at)
+            path.is_none()
+                && name_of(ledger, volume) == Some(name)
+                && stays.iter().any(|s| s.from < at)
         })
         .map(|(volume, _)| volume.as_str());
-    written.chain(attached).find(|volume| *volume != but)
+    let in_use = written.chain(formatted).chain(attached);
+    in_use.into_iter().find(|volume| *volume != but)
 }
 
 fn name_of<'a>(ledger: &'a Ledger, volume: &str) -> Option<&'a str> {

@@ -64,6 +64,8 @@ impl Tale {
             addresses: &[],
             unsettled,
             must_settle: false,
+            naps: &[],
+            late: &[],
         };
         let (_, check) = PROMISES.get(number - 1).unwrap();
         check(&evidence)
