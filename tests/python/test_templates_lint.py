@@ -143,12 +143,39 @@ def test_nobody_is_let_in(name):
 def test_every_alarm_says_what_missing_data_means_and_somebody_hears_it(name):
     for resource, of in Template(name).of_type("AWS::CloudWatch::Alarm").items():
         alarm, pair = of["Properties"], name == "standby-pair" and resource.endswith("Check")
-        wanted = "breaching" if resource == "SnapshotAge" or pair else "notBreaching"
+        wanted = "breaching" if resource in ("SnapshotAge", "NotCalled") or pair else "notBreaching"
         assert alarm["TreatMissingData"] == wanted, resource
         assert alarm["AlarmDescription"]
         # A stopped standby's would never be silent.
         silent = pair and resource.startswith("Standby")
         assert ("AlarmActions" in alarm) == ("OKActions" in alarm) == (not silent), resource
+
+
+def test_eventbridge_gets_into_the_encrypted_queue_and_nobody_else_does():
+    of = {name: one["Properties"] for name, one in Template("controller").resources.items()}
+    for queue in ("Queue", "DeadLetters"):
+        assert of[queue]["KmsMasterKeyId"] == {"Fn::GetAtt": ["Key", "Arn"]}
+        allowed = [one for one in of[f"{queue}Policy"]["PolicyDocument"]["Statement"] if one["Effect"] == "Allow"]
+        assert [(one["Principal"], one["Action"]) for one in allowed] == [
+            ({"Service": "events.amazonaws.com"}, "sqs:SendMessage")
+        ]
+        assert all("aws:SourceArn" in condition for one in allowed for condition in one["Condition"].values())
+    services = [one for one in of["Key"]["KeyPolicy"]["Statement"] if "Service" in one["Principal"]]
+    [events] = services
+    assert events["Principal"] == {"Service": "events.amazonaws.com"}
+    assert sorted(events["Action"]) == ["kms:Decrypt", "kms:GenerateDataKey"]
+    # Every rule is named so that it fits the conditions, and one calls in any case.
+    rules = Template("controller").of_type("AWS::Events::Rule")
+    named = [one["Properties"]["Name"]["Fn::Sub"] for one in rules.values()]
+    assert all(name.startswith("${AWS::StackName}-") for name in named)
+    heard = {arn["Fn::GetAtt"][0] for arn in allowed_rules(of["QueuePolicy"])}
+    assert heard == set(rules)
+    assert [name for name, one in rules.items() if "ScheduleExpression" in one["Properties"]] == ["EveryFiveMinutes"]
+
+
+def allowed_rules(policy):
+    [statement] = [one for one in policy["PolicyDocument"]["Statement"] if one["Effect"] == "Allow"]
+    return statement["Condition"]["ArnEquals"]["aws:SourceArn"]
 
 
 def test_the_queue_outlasts_the_function():
