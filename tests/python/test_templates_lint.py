@@ -12,7 +12,7 @@ from cfnlint.helpers import REGIONS
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER as SCHEMAS
 from support.aws import environment
 from support.process import PROJECT, run
-from support.template import FOLDER, NAMES, Template
+from support.template import FOLDER, NAMES, Stack, Template
 
 # Linted in full, which takes a while in each: where most accounts live, one of
 # each other partition, and the newest.
@@ -130,6 +130,25 @@ def test_the_metadata_service_is_of_version_2_with_tags(name):
     [of] = Template(name).of_type("AWS::EC2::LaunchTemplate").values()
     options = of["Properties"]["LaunchTemplateData"]["MetadataOptions"]
     assert options["HttpTokens"] == "required" and options["InstanceMetadataTags"] == "enabled"
+
+
+def services(name, region, partition):
+    """Of the endpoints that a stack there makes, as the AWS CDK has them in its list."""
+    given = {"Endpoints": "yes", "RouteTableIds": "rtb-0123abcd", "Address": "none", "SubnetKind": "private"}
+    given |= {"Name": "orders-db", "VpcId": "v", "SubnetA": "a", "SubnetB": "b", "PrimarySubnet": "a"}
+    stack = Stack(Template(name), given | {"StandbySubnet": "b"}, region=region, partition=partition)
+    made = [of["Properties"] for of in stack.resources().values() if of["Type"] == "AWS::EC2::VPCEndpoint"]
+    return {of["ServiceName"] for of in made}
+
+
+def test_endpoints_are_called_as_the_region_calls_them():
+    europe = {f"com.amazonaws.eu-west-1.{name}" for name in ("ec2", "autoscaling", "monitoring", "s3")}
+    assert services("stateful-instance", "eu-west-1", "aws") == europe
+    china = {f"cn.com.amazonaws.cn-north-1.{name}" for name in ("ec2", "autoscaling", "monitoring")}
+    assert services("stateful-instance", "cn-north-1", "aws-cn") == china | {"com.amazonaws.cn-north-1.s3"}
+    others = {f"com.amazonaws.cn-north-1.{name}" for name in ("ssm", "s3")}
+    china = {f"cn.com.amazonaws.cn-north-1.{name}" for name in ("ec2", "monitoring")}
+    assert services("standby-pair", "cn-north-1", "aws-cn") == china | others
 
 
 @pytest.mark.parametrize("name", NAMES[:2])
