@@ -6,12 +6,13 @@ import hashlib
 import json
 import re
 import subprocess
+import sys
 
 import pytest
 from support.aws import environment, until
 from support.disk import Machine
 from support.process import PATIENCE, PROJECT, REHOME
-from support.stack import MotoStack, network
+from support.stack import MotoStack, a_pair, network
 from support.template import Stack, Template
 
 GROUP = "orders-db"
@@ -28,7 +29,15 @@ case " $* " in
     while [ "$1" != --output ]; do shift; done
     echo "$last" >"$WORLD/downloaded"
     cp "$WORLD/package" "$2" ;;
+*" -X PUT "*/api/token*) printf a-token ;;
+*X-aws-ec2-metadata-token*/tags/instance/part*) printf %s "$PART" ;;
 esac
+"""
+AWS = """#!/bin/sh
+exec {python} -m awscli --endpoint-url {url} "$@"
+"""
+SYSTEMD_RUN = """#!/bin/sh
+echo "systemd-run $*" >>"$WORLD/systemctl"
 """
 RPM = """#!/bin/sh
 echo "$*" >"$WORLD/installed"
@@ -56,7 +65,9 @@ class Booting:
         (self.world / "etc").mkdir(parents=True)
         (self.world / "user-data").write_text(script)
         (self.world / "package").write_bytes(PACKAGE)
-        for name, text in {"curl": CURL, "rpm": RPM, "systemctl": SYSTEMCTL}.items():
+        aws = AWS.format(python=sys.executable, url=environ.get("AWS_ENDPOINT_URL"))
+        programs = {"curl": CURL, "rpm": RPM, "systemctl": SYSTEMCTL, "systemd-run": SYSTEMD_RUN, "aws": aws}
+        for name, text in programs.items():
             (machine.folder / "bin" / name).write_text(text)
             (machine.folder / "bin" / name).chmod(0o755)
         self.environ = environment(PATH=machine.path, WORLD=str(self.world), REHOME=REHOME, HOSTNAME="i-me", **environ)
@@ -108,16 +119,20 @@ def given(net, **more):
     } | more
 
 
-def test_the_first_boot_of_a_stack_ends_with_the_data_in_its_place(moto, imds, machine, tmp_path):
-    stack = MotoStack(
-        moto, tmp_path, "stateful-instance", "orders", given(network(moto), MountPoint=str(machine.point))
-    )
-    # As EC2 hands it to the instance.
+def handed_out(moto):
+    """The user data as EC2 hands it to the instance."""
     [template] = moto.ec2.describe_launch_templates()["LaunchTemplates"]
     [version] = moto.ec2.describe_launch_template_versions(LaunchTemplateId=template["LaunchTemplateId"])[
         "LaunchTemplateVersions"
     ]
-    script = base64.b64decode(version["LaunchTemplateData"]["UserData"]).decode()
+    return base64.b64decode(version["LaunchTemplateData"]["UserData"]).decode()
+
+
+def test_the_first_boot_of_a_stack_ends_with_the_data_in_its_place(moto, imds, machine, tmp_path):
+    stack = MotoStack(
+        moto, tmp_path, "stateful-instance", "orders", given(network(moto), MountPoint=str(machine.point))
+    )
+    script = handed_out(moto)
     [group] = moto.autoscaling.describe_auto_scaling_groups()["AutoScalingGroups"]
     [member] = group["Instances"]
     imds.become(member["InstanceId"], member["AvailabilityZone"])
@@ -147,6 +162,34 @@ def test_the_first_boot_of_a_stack_ends_with_the_data_in_its_place(moto, imds, m
     assert [held["InstanceId"] for held in volume["Attachments"]] == [member["InstanceId"]]
     [address] = moto.ec2.describe_addresses()["Addresses"]
     assert address["InstanceId"] == member["InstanceId"]
+
+
+@pytest.mark.parametrize("part", ["primary", "standby"])
+def test_each_member_of_a_pair_does_its_part(moto, imds, machine, tmp_path, part):
+    outputs = a_pair(moto, tmp_path, Volume="no").outputs()
+    imds.become(outputs["Primary"], "us-east-1a")
+    here = {
+        "AWS_ENDPOINT_URL": moto.url,
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT": imds.url,
+        "AWS_EC2_METADATA_DISABLED": None,
+        "PART": part,
+    }
+    with Booting(machine, tmp_path, handed_out(moto), **here) as booting:
+        code, said = booting.ends()
+    assert code == 0, said
+    text = moto.client("ssm").get_parameter(Name=outputs["ConfigurationParameter"])["Parameter"]["Value"]
+    assert booting.read("etc/rehome.toml").strip() == text.strip()
+    assert booting.told()["Status"] == "SUCCESS"
+    done = booting.read("systemctl").splitlines()
+    assert "enable rehome-bootstrap.service rehome.service" in done
+    [address] = moto.ec2.describe_addresses()["Addresses"]
+    if part == "primary":
+        assert "start rehome-bootstrap.service" in done and not any("poweroff" in word for word in done)
+        assert address["InstanceId"] == outputs["Primary"]
+    else:
+        assert not any(word.startswith("start") for word in done)
+        assert done[-1].startswith("systemd-run") and done[-1].endswith("systemctl poweroff")
+        assert not address.get("InstanceId")
 
 
 def script_of(**more):
