@@ -1,9 +1,12 @@
 """How is the program itself made: for which systems, and the same twice?"""
 
 import os
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+from .failed import Failed
 
 # Rust's own floor. Amazon Linux 2 has 2.26, Debian 11 and Ubuntu 20.04 2.31,
 # Amazon Linux 2023 has 2.34: all of them run what was linked against this one.
@@ -16,26 +19,23 @@ ARCHITECTURES = {
 }
 
 
-class Failed(Exception):
-    """One sentence for whoever builds."""
-
-
 @dataclass(frozen=True)
 class Built:
     program: Path
     pages: Path  # the folder of manual pages and completions
 
 
-def build(project: Path, arch: str, tools: Path, epoch: int) -> Built:
+def build(project: Path, arch: str, tools: Path) -> Built:
     """Both programs at once: what they share is compiled once."""
-    programs = compile_(project, arch, ["rehome", "rehome-pages"], tools, epoch)
+    programs = compile_(project, arch, ["rehome", "rehome-pages"], tools)
     if arch == os.uname().machine:
         writer = programs["rehome-pages"]
     else:
         # The pages say the same everywhere, but must be written here.
         here = os.uname().machine
-        writer = compile_(project, here, ["rehome-pages"], tools, epoch)["rehome-pages"]
+        writer = compile_(project, here, ["rehome-pages"], tools)["rehome-pages"]
     pages = target_folder(project) / "pages"
+    shutil.rmtree(pages, ignore_errors=True)
     subprocess.run([writer, pages], check=True)
     return Built(programs["rehome"], pages)
 
@@ -44,14 +44,14 @@ def target_folder(project: Path) -> Path:
     return Path(os.environ.get("CARGO_TARGET_DIR", project / "target")) / "packaging"
 
 
-def compile_(project: Path, arch: str, bins: list, tools: Path, epoch: int) -> dict:
+def compile_(project: Path, arch: str, bins: list, tools: Path) -> dict:
     triple = f"{arch}-unknown-linux-gnu"
     folder = target_folder(project)
     words = ["cargo", "zigbuild", "--locked", "--release", "--features", "pages"]
     words += ["--target", f"{triple}.{GLIBC}", "--target-dir", str(folder)]
     for name in bins:
         words += ["--bin", name]
-    env = dict(os.environ, SOURCE_DATE_EPOCH=str(epoch))
+    env = dict(os.environ)
     env["PATH"] = f"{tools}{os.pathsep}{env['PATH']}"
     env["CARGO_ZIGBUILD_CACHE_DIR"] = str(project / ".cache" / "zigbuild")
     # Nothing of the machine it is built on, neither its paths nor its habits.
@@ -73,11 +73,12 @@ def renamed(project: Path) -> list:
     commit = dict(line.split(": ", 1) for line in says.stdout.splitlines() if ": " in line)["commit-hash"]
     asked = ["rustc", "--print", "sysroot"]
     sysroot = subprocess.run(asked, cwd=project, check=True, capture_output=True, text=True).stdout.strip()
-    return [
-        (Path.home(), "/home"),
+    names = [
         (project, "/rehome"),
         (cargo, "/cargo"),
         # Where the sources of the standard library are installed, rustc would
         # name them instead of what its own build calls them.
         (f"{sysroot}/lib/rustlib/src/rust", f"/rustc/{commit}"),
     ]
+    home = Path.home()
+    return names if home == Path("/") else [(home, "/home"), *names]
