@@ -51,7 +51,9 @@ def compile_(project: Path, arch: str, bins: list, tools: Path) -> dict:
     words += ["--target", f"{triple}.{GLIBC}", "--target-dir", str(folder)]
     for name in bins:
         words += ["--bin", name]
-    env = dict(os.environ)
+    # No date is in it; the same one each time keeps the C compiler from using
+    # another, and a new commit from compiling everything anew.
+    env = dict(os.environ, SOURCE_DATE_EPOCH="315532800")
     env["PATH"] = f"{tools}{os.pathsep}{env['PATH']}"
     env["CARGO_ZIGBUILD_CACHE_DIR"] = str(project / ".cache" / "zigbuild")
     # Nothing of the machine it is built on, neither its paths nor its habits.

@@ -1,5 +1,6 @@
 """The .rpm, as rpm itself reads, installs, upgrades and removes it."""
 
+import shutil
 import subprocess
 
 from conftest import PROJECT, needs
@@ -19,8 +20,10 @@ def asked(rpm, *words):
 
 def rpm_in(folder, *words):
     # On Debian rpm wants to be told that one means it.
-    base = ["rpm", "--root", folder, "--dbpath", "/var/lib/rpm", "--nodeps"]
-    base += ["--force-debian"] if subprocess.run(["which", "dpkg"], capture_output=True).returncode == 0 else []
+    base = ["rpm", "--root", folder, "--dbpath", "/var/lib/rpm"]
+    if words[0] in ("--install", "--upgrade"):
+        base += ["--nodeps"]
+        base += ["--force-debian"] if shutil.which("dpkg") else []
     ended = subprocess.run([*base, *words], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout + ended.stderr
