@@ -6,6 +6,7 @@ import tarfile
 import zipfile
 
 from conftest import PROJECT
+from support.runtime_api import Function
 
 CONFIG = """
 [[group]]
@@ -28,8 +29,6 @@ def test_the_zip_holds_an_executable_bootstrap(function_zip, program):
 
 
 def test_the_function_of_the_zip_answers_its_first_event(function_zip, tmp_path):
-    from support.runtime_api import Function
-
     subprocess.run(["unzip", "-q", function_zip, "-d", tmp_path], check=True)
     foreign = json.loads((PROJECT / "tests/events/foreign-event.json").read_text())
     with Function(tmp_path, CONFIG, "http://127.0.0.1:9") as function:
@@ -38,8 +37,6 @@ def test_the_function_of_the_zip_answers_its_first_event(function_zip, tmp_path)
 
 
 def test_a_wrong_configuration_is_told_to_lambda(function_zip, tmp_path):
-    from support.runtime_api import Function
-
     subprocess.run(["unzip", "-q", function_zip, "-d", tmp_path], check=True)
     with Function(tmp_path, CONFIG + "colour = 7\n", "http://127.0.0.1:9") as function:
         code, _ = function.ended()

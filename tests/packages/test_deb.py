@@ -1,10 +1,15 @@
 """The .deb in a clean Debian: installed, started, upgraded, removed, purged."""
 
 import os
+import re
 import subprocess
 
 import pytest
 from conftest import PROJECT, needs
+from support.aws import Session, environment
+from support.daemon import Daemon
+from support.group import Group
+from support.process import Server
 
 UNITS = ["rehome-bootstrap.service", "rehome-controller.service", "rehome.service"]
 STOPPED = "rehome.service rehome-controller.service rehome-bootstrap.service"
@@ -12,6 +17,21 @@ CONFIG = "/etc/rehome.toml"
 EXAMPLE = "/etc/rehome/example.toml"
 AGENT_RESTARTS = "--no-block try-restart rehome.service"
 CONTROLLER_RESTARTS = "--no-block try-restart rehome-controller.service"
+
+# The machine is no member: its daemon looks after the group from elsewhere.
+LOOKED_AFTER = """
+[[group]]
+name  = "orders-db"
+agent = false
+
+[[group.volume]]
+name     = "data"
+device   = "/dev/sdf"
+size_gib = 1
+
+[wake]
+poll_every = "1s"
+"""
 
 
 def said(*words):
@@ -81,6 +101,31 @@ def test_it_runs_there(installed, version):
     # A configuration that is wrong is refused before anything is asked of AWS.
     installed.path("/wrong.toml").write_text("colour = 7\n")
     assert "colour" in installed.run("rehome", "plan", "--config", "/wrong.toml", code=2)
+
+
+class Service(Daemon):
+    """What systemd would start there, told to as systemd tells it."""
+
+    def __init__(self, root, url, text):
+        super().__init__(root.path("/etc"), url, text, NOTIFY_SOCKET="/etc/notify")
+        self.root = root
+
+    def command(self):
+        unit = self.root.path("/usr/lib/systemd/system/rehome.service").read_text()
+        [start] = re.findall("^ExecStart=(.+)$", unit, re.MULTILINE)
+        return ["chroot", self.root.folder, *start.split()]
+
+
+def test_its_daemon_is_started_there_and_looks_after_a_group(installed):
+    words = ["/usr/bin/rehome", "region", "--listen", "127.0.0.1:0", "--seed", "1", "--latency-scale", "0.02"]
+    with Server(["chroot", installed.folder, *words], env=environment()) as region:
+        group = Group(Session(region.url))
+        with Service(installed, region.url, LOOKED_AFTER) as daemon:
+            daemon.hears("READY=1")
+            group.in_state("InService")
+            daemon.status("1 group(s) settled")
+            assert daemon.stop() == 0
+            daemon.hears("STOPPING=1")
 
 
 def test_its_example_is_a_configuration(installed):

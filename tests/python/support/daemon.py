@@ -24,10 +24,12 @@ class Daemon:
         self.env = environment(url, **more | environ)
         self.told, self.logs = [], []
 
+    def command(self):
+        return [REHOME, "daemon", "--config", str(self.file)]
+
     def __enter__(self):
-        command = [REHOME, "daemon", "--config", str(self.file)]
         self.process = subprocess.Popen(
-            command, env=self.env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            self.command(), env=self.env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._listen, self._read)]
         for thread in self._threads:
