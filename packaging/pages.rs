@@ -98,7 +98,21 @@ fn see_also(text: &mut Vec<u8>) -> io::Result<()> {
 fn completions(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-        clap_complete::generate_to(shell, &mut Cli::command(), "rehome", folder)?;
+        clap_complete::generate_to(shell, &mut shown(), "rehome", folder)?;
     }
     Ok(())
+}
+
+/// Without what is for rehome's own use: bash would be offered that as well.
+fn shown() -> Command {
+    let whole = Cli::command();
+    Command::new("rehome")
+        .version(env!("CARGO_PKG_VERSION"))
+        .args(whole.get_arguments().cloned())
+        .subcommands(
+            whole
+                .get_subcommands()
+                .filter(|one| !one.is_hide_set())
+                .cloned(),
+        )
 }

@@ -40,6 +40,13 @@ def build(project: Path, arch: str, tools: Path) -> Built:
     return Built(programs["rehome"], pages)
 
 
+def given(project: Path, program: Path) -> Built:
+    pages = target_folder(project) / "pages"
+    if not (pages / "man").is_dir():
+        raise Failed(f"{pages} is not there: --program goes with the pages of an earlier build")
+    return Built(program, pages)
+
+
 def target_folder(project: Path) -> Path:
     return Path(os.environ.get("CARGO_TARGET_DIR", project / "target")) / "packaging"
 

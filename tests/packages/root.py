@@ -66,7 +66,7 @@ class Root:
     def run(self, *words, code=0, **environment) -> str:
         """In a process and mount namespace of its own, so that nothing outlives it."""
         env = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
-        inside = ["unshare", "--mount", "--pid", "--fork", "--kill-child", f"--root={self.folder}", f"--mount-proc={self.folder}/proc"]
+        inside = ["unshare", "--mount", "--pid", "--fork", "--kill-child", f"--root={self.folder}", "--mount-proc"]
         ended = subprocess.run([*inside, "--", *words], env=env | environment, capture_output=True, text=True, timeout=300)
         assert ended.returncode == code, f"{words} ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}"
         return ended.stdout + ended.stderr

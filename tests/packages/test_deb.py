@@ -33,6 +33,19 @@ size_gib = 1
 poll_every = "1s"
 """
 
+# Debian 11's systemd-analyze wants a group of processes to sort into scopes, so
+# it gets one of its own instead of the machine's.
+IN_A_CGROUP = """
+mount -t sysfs sysfs /sys && mount -t cgroup2 cgroup2 /sys/fs/cgroup &&
+    mkdir -p /sys/fs/cgroup/rehome-test && echo $$ >/sys/fs/cgroup/rehome-test/cgroup.procs ||
+    { echo no cgroup of its own could be made; exit 0; }
+unshare --cgroup --mount sh -c 'umount /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec "$@"' sh "$@"
+status=$?
+echo $$ >/sys/fs/cgroup/cgroup.procs
+rmdir /sys/fs/cgroup/rehome-test/init.scope /sys/fs/cgroup/rehome-test 2>/dev/null
+exit $status
+"""
+
 
 def said(*words):
     return subprocess.run(words, check=True, capture_output=True, text=True).stdout
@@ -97,7 +110,7 @@ def test_it_is_installed_and_nothing_is_started(installed):
 def test_it_runs_there(installed, version):
     assert installed.run("rehome", "--version") == f"rehome {version}\n"
     drilled = installed.run("rehome", "drill", "--scenario", "cross-zone")
-    assert "12 of 12 promises kept" in drilled
+    assert "12 of 12 held" in drilled
     # A configuration that is wrong is refused before anything is asked of AWS.
     installed.path("/wrong.toml").write_text("colour = 7\n")
     assert "colour" in installed.run("rehome", "plan", "--config", "/wrong.toml", code=2)
@@ -134,7 +147,10 @@ def test_its_example_is_a_configuration(installed):
 
 def test_systemd_there_finds_no_fault_with_the_units(installed):
     units = [f"/usr/lib/systemd/system/{unit}" for unit in UNITS]
-    assert installed.run("systemd-analyze", "verify", "--man=no", *units) == ""
+    verified = installed.run("sh", "-c", IN_A_CGROUP, "sh", "systemd-analyze", "verify", "--man=no", *units)
+    if verified.startswith("no cgroup"):
+        pytest.skip(f"LEFT OUT: packages: the units before Debian 11's systemd: {verified}")
+    assert verified == ""
     searched = installed.run("systemd-analyze", "unit-paths").split()
     assert "/usr/lib/systemd/system" in searched
 
@@ -177,11 +193,13 @@ def test_removing_ends_the_daemon_and_leaves_what_is_the_owners(root, deb):
     assert [path for path in root.files("/usr", "/etc") if "rehome" in path] == [CONFIG]
 
 
-def test_without_systemd_the_scripts_find_nothing_to_do(installed):
-    before = installed.files("/etc", "/usr", "/var/lib/systemd")
-    installed.run("dpkg", "--purge", "rehome")
-    gone = before - installed.files("/etc", "/usr", "/var/lib/systemd")
-    assert gone and all("rehome" in path for path in gone)
+def test_without_systemd_it_goes_as_it_came(root, deb):
+    below = "/etc", "/usr", "/var/lib/systemd"
+    before = root.files(*below)
+    root.run("dpkg", "--install", root.take(deb))
+    assert "/usr/bin/rehome" in root.files(*below) - before
+    root.run("dpkg", "--purge", "rehome")
+    assert root.files(*below) == before
 
 
 def test_systemd_itself_enables_and_disables_the_units_of_the_package(installed):
