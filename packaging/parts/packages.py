@@ -18,10 +18,11 @@ replacement, in whatever Availability Zone that comes up. Runs on the instance
 itself, as a controller elsewhere, or both; rehearses failovers on an emulated
 region without an AWS account."""
 
-# What docs/host.md says it runs, as each system names it.
+# What docs/host.md says it runs, as each system names it; and what has
+# /bin/kill, by which the units have it read its configuration again.
 NEEDS = {
     "deb": {
-        "depends": [f"libc6 (>= {GLIBC})", "ca-certificates", "e2fsprogs"],
+        "depends": [f"libc6 (>= {GLIBC})", "ca-certificates", "e2fsprogs", "procps"],
         "recommends": ["systemd"],
         "suggests": ["xfsprogs"],
     },

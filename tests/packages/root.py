@@ -11,7 +11,7 @@ import pytest
 SUITE = os.environ.get("REHOME_ROOT_SUITE", "bullseye")
 MIRROR = os.environ.get("REHOME_ROOT_MIRROR", "http://deb.debian.org/debian")
 # What the package depends on, and systemd, to judge the units.
-INCLUDED = "ca-certificates,e2fsprogs,systemd"
+INCLUDED = ["ca-certificates", "e2fsprogs", "procps", "systemd"]
 
 # In place of systemctl: systemd does not run in a folder, so what it is asked
 # is noted instead.
@@ -23,17 +23,17 @@ echo "$*" >> /systemctl.log
 class Root:
     def __init__(self, cache: Path, folder: Path):
         self.folder = folder
-        self._clean = cache / SUITE
+        self._clean = cache / "-".join([SUITE, *INCLUDED])
         if os.geteuid() != 0 or shutil.which("debootstrap") is None:
             pytest.skip("LEFT OUT: packages in a clean Debian: needs root and debootstrap")
         if not self._clean.exists():
             self._bootstrap()
 
     def _bootstrap(self) -> None:
-        half_done = self._clean.with_suffix(".new")
+        half_done = self._clean.with_name("new")
         shutil.rmtree(half_done, ignore_errors=True)
         half_done.parent.mkdir(parents=True, exist_ok=True)
-        words = ["debootstrap", "--variant=minbase", f"--include={INCLUDED}"]
+        words = ["debootstrap", "--variant=minbase", f"--include={','.join(INCLUDED)}"]
         if os.environ.get("REHOME_ROOT_KEYRING"):
             words.append(f"--keyring={os.environ['REHOME_ROOT_KEYRING']}")
         ended = subprocess.run([*words, SUITE, half_done, MIRROR], capture_output=True, text=True)
