@@ -113,6 +113,9 @@ fn has_let_go(scene: &Scene<'_>, id: &InstanceId) -> bool {
         .values()
         .filter_map(|l| Some((l, l.current?)))
         .all(|(lineage, volume)| {
+            if lineage.is_disputed() {
+                return false;
+            }
             let has_it = matches!(scene.keeper(volume), Keeper::Other(other, _) if other == id);
             let was_its_term =
                 matches!(&volume.standing, Standing::Active(Some(t)) if t.holder == *id);

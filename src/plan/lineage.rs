@@ -21,7 +21,7 @@ pub(super) struct Lineage<'a> {
     /// The volume that carries the newest data, if it still exists.
     pub(super) current: Option<&'a Volume>,
     /// More than one volume claims to be it.
-    pub(super) disputed: bool,
+    pub(super) contested: bool,
     /// The move that ends the present term: whose it is and when it began. All
     /// volumes of a group are activated together, so they share it.
     pub(super) incident: Incident,
@@ -58,7 +58,7 @@ impl<'a> Lineage<'a> {
             .iter()
             .filter(|v| v.standing != Standing::New && Some(v.epoch) == top);
         let current = currents.next().copied();
-        let disputed = currents.next().is_some();
+        let contested = currents.next().is_some();
         let others = named
             .iter()
             .filter(|v| current.is_none_or(|c| c.id != v.id))
@@ -69,7 +69,7 @@ impl<'a> Lineage<'a> {
             top,
             next: highest.map_or(Epoch(1), Epoch::next),
             current,
-            disputed,
+            contested,
             others,
             snapshots,
         }
@@ -82,6 +82,13 @@ impl<'a> Lineage<'a> {
             return self.current.is_some();
         }
         self.top.is_some() || !self.snapshots.is_empty()
+    }
+
+    /// Which volume has the newest data, or who has that volume, is for a person
+    /// to say: until then it is left as it is, wherever it is.
+    pub(super) fn is_disputed(&self) -> bool {
+        let on = |volume: &Volume| volume.attachments.len();
+        self.contested || self.current.is_some_and(|volume| on(volume) > 1)
     }
 
     /// The snapshot that holds what the current volume held when its term ended.

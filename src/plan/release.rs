@@ -33,7 +33,7 @@ pub(super) fn own_house(world: &World, spec: &GroupSpec, plan: &mut Plan) {
 pub(super) fn let_go(scene: &Scene<'_>, plan: &mut Plan) {
     let busy_here = leave_here(scene, plan);
     for (spec, lineage) in scene.volumes_in_order() {
-        let Some(volume) = lineage.current else {
+        let Some(volume) = lineage.current.filter(|_| !lineage.is_disputed()) else {
             continue;
         };
         match scene.keeper(volume) {

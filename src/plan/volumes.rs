@@ -38,6 +38,7 @@ pub(super) fn bring<'a>(scene: &Scene<'a>, plan: &mut Plan) -> Placed<'a> {
         return placed;
     };
     if is_disputed(scene, plan) {
+        placed.let_go = false;
         return placed;
     }
     let mut wanted = BTreeMap::new();
@@ -67,19 +68,18 @@ pub(super) fn bring<'a>(scene: &Scene<'a>, plan: &mut Plan) -> Placed<'a> {
 fn is_disputed(scene: &Scene<'_>, plan: &mut Plan) -> bool {
     let mut disputed = false;
     for (spec, lineage) in scene.volumes_in_order() {
-        if lineage.disputed {
+        if lineage.contested {
             plan.hold(Hold::TwoLineages {
                 volume: spec.name.clone(),
                 epoch: lineage.top.unwrap_or_default(),
             });
-            disputed = true;
         }
         if let Some(volume) = lineage.current.filter(|v| v.attachments.len() > 1) {
             plan.hold(Hold::DoublyAttached {
                 volume: volume.id.clone(),
             });
-            disputed = true;
         }
+        disputed |= lineage.is_disputed();
     }
     disputed
 }

@@ -1,7 +1,7 @@
 //! Which data is the newest, and which older set may stand in for it: each
 //! situation as a row.
 
-use super::worlds::{Story, at, cross_zone, expect, long_ago, served, term, words};
+use super::worlds::{Story, at, cross_zone, expect, long_ago, open, served, term, words};
 use crate::plan::{Hold, Reason};
 use crate::world::*;
 use Lifecycle::{InService, PendingWait};
@@ -192,6 +192,45 @@ fn two_volumes_of_the_newest_epoch_or_one_on_two_instances_are_for_a_person() {
     expect(&story, &[twice]);
     // One that was never active claims nothing.
     expect(&served().volume("vol-9", "a", 2, Standing::New, None), &[]);
+}
+
+/// The predecessor goes and its heir is there: there would be much to do.
+#[test]
+fn what_is_disputed_stays_where_it_is_with_all_that_hangs_on_it() {
+    let rival = |on: Option<&str>| {
+        let story = Story::replacement("a").address_on("i-old").at(600);
+        let story = story.volume("vol-1", "a", 1, term("i-old", long_ago()), on);
+        story.volume("vol-9", "a", 1, Standing::Superseded, None)
+    };
+    let mut twice = Story::replacement("a").address_on("i-old").at(600);
+    let volume = twice.volumes().get_mut(&"vol-1".into()).unwrap();
+    let mut other = volume.attachments[0].clone();
+    other.instance = "i-9".into();
+    volume.attachments.push(other);
+    for story in [rival(Some("i-old")), rival(None), twice] {
+        for here in [None, Some("i-old"), Some("i-new")] {
+            let mut story = story.clone();
+            if let Some(id) = here {
+                story = story.here(id, None, Workload::Stopped);
+            }
+            for story in [story.clone(), story.no_agent()] {
+                let plan = story.plan();
+                assert_eq!(plan.steps, [], "{here:?}");
+                let asks = plan.waits.iter().any(|w| {
+                    let two = matches!(w.reason, Reason::Hold(Hold::TwoLineages { .. }));
+                    two || matches!(w.reason, Reason::Hold(Hold::DoublyAttached { .. }))
+                });
+                assert_eq!(asks, here != Some("i-old"));
+            }
+        }
+        // Only who has it mounted may still bring its own house in order.
+        let old = story.here("i-old", Some("vol-1"), Workload::Healthy);
+        assert_eq!(words(&old)[0], "stop the workload and unmount");
+        assert_eq!(
+            open(&old),
+            ["the terminate action of i-old (hook terminate)"]
+        );
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A primary and a standby, each situation as a row.
 
-use super::worlds::{Story, at, long_ago, term, words};
+use super::worlds::{Story, at, long_ago, term, waits, words};
 use crate::ids::InstanceId;
 use crate::plan::step::{Cause, Hold};
 use crate::plan::{Reason, Step, switchover};
@@ -294,5 +294,198 @@ fn a_person_may_ask_for_the_other_one() {
     assert_eq!(
         step.to_string(),
         "report i-new as unhealthy to Auto Scaling"
+    );
+}
+
+/// The standby took over in its zone; the copy of epoch 1 is still on the
+/// member that lost, which runs again.
+fn lost(standing: Standing, epoch: u64) -> Story {
+    let mut story = pair(InstanceState::Running, InstanceState::Running)
+        .volume("vol-1", "a", epoch, standing, Some("i-a"))
+        .volume("vol-2", "b", 2, term("i-b", at(30)), Some("i-b"))
+        .marker(2)
+        .address_on("i-b")
+        .at(600);
+    story.group().members.get_mut(&"i-b".into()).unwrap().zone = "b".into();
+    appointed(story, "i-b", 0)
+}
+
+#[test]
+fn a_member_that_lost_unmounts_its_copy_and_then_detaches_it_itself() {
+    let on = |id, mounted| {
+        let workload = Workload::Stopped;
+        lost(Standing::Superseded, 1).here(id, mounted, workload)
+    };
+    let taken = ["detach vol-1 from i-a", "… vol-1 is being detached"];
+    assert_eq!(words(&on("i-a", None)), taken);
+    assert_eq!(
+        words(&on("i-a", Some("vol-1"))),
+        ["stop the workload and unmount"]
+    );
+    // The holder leaves that to it, and touches nothing on a machine that runs.
+    assert_eq!(words(&on("i-b", Some("vol-2"))), ["start the workload"]);
+    assert_eq!(words(&lost(Standing::Superseded, 1)), [""; 0]);
+    // What is on its way already is waited for.
+    let leaves = on("i-a", None).attachment("vol-1", AttachmentState::Detaching);
+    assert_eq!(words(&leaves), [taken[1]]);
+}
+
+#[test]
+fn only_what_was_in_use_and_is_older_than_the_newest_has_lost() {
+    // Made ahead, and never in use: nothing can start on it.
+    let unused = lost(Standing::New, 1).here("i-a", None, Workload::Stopped);
+    assert_eq!(words(&unused), [""; 0]);
+    // Of the same epoch: a person says which one is right.
+    let disputed = lost(term("i-a", long_ago()), 2).here("i-a", None, Workload::Stopped);
+    assert!(disputed.plan().steps.is_empty(), "{:?}", words(&disputed));
+}
+
+#[test]
+fn a_copy_on_a_member_that_is_down_is_taken_by_who_serves_the_holder() {
+    let down = |state| lost(Standing::Superseded, 1).instance("i-a", state, long_ago());
+    let seen_by = |story: Story, id| words(&story.here(id, Some("vol-2"), Workload::Healthy));
+    let taken = ["detach vol-1 from i-a", "… vol-1 is being detached"];
+    assert_eq!(seen_by(down(InstanceState::Stopped), "i-b"), taken);
+    assert_eq!(seen_by(down(InstanceState::Stopping), "i-b"), [""; 0]);
+    // The controller stands behind the holder's agent.
+    let fresh = |now| {
+        let story = down(InstanceState::Stopped).at(now);
+        words(&story.instance("i-b", InstanceState::Running, at(0)))
+    };
+    assert_eq!(fresh(89), [""; 0]);
+    assert_eq!(fresh(90), taken);
+    // A stranger that has one of the group's volumes is let be.
+    let mut stranger = down(InstanceState::Stopped);
+    let volume = stranger.volumes().get_mut(&"vol-1".into()).unwrap();
+    volume.attachments[0].instance = "i-x".into();
+    let stranger = stranger.instance("i-x", InstanceState::Stopped, long_ago());
+    assert_eq!(seen_by(stranger, "i-b"), [""; 0]);
+}
+
+#[test]
+fn a_predecessor_with_volumes_is_fenced_for_its_old_copy_alone_and_only_without_an_agent() {
+    let fence = "fence i-a: stop it".to_owned();
+    let revived = lost(Standing::Superseded, 1);
+    assert!(words(&revived.clone().no_agent()).contains(&fence));
+    assert!(!words(&revived.clone()).contains(&fence), "its agent knows");
+    let without = revived.no_agent().detached("vol-1");
+    assert_eq!(words(&without), [""; 0]);
+}
+
+#[test]
+fn a_sick_predecessor_is_stopped_from_outside_until_it_is_down() {
+    let stopped = "i-a is being stopped".to_owned();
+    let seen = |a, id: Option<&str>| {
+        let mut story = appointed(gateway(InstanceState::Running), "i-b", 0)
+            .address_on("i-b")
+            .instance("i-a", a, long_ago())
+            .at(10);
+        if let Some(id) = id {
+            story = story.here(id, None, Workload::None);
+        }
+        let fences = words(&story).contains(&"fence i-a: stop it".to_owned());
+        (fences, waits(&story))
+    };
+    use InstanceState::{Pending, Running, ShuttingDown, Stopped, Stopping, Terminated};
+    let waiting = vec![(stopped, Some(at(0)), Some(at(1800)))];
+    for id in [None, Some("i-b")] {
+        assert_eq!(seen(Running, id), (true, waiting.clone()));
+    }
+    // It does not stop itself.
+    assert_eq!(seen(Running, Some("i-a")), (false, waiting.clone()));
+    for state in [Pending, Stopping] {
+        assert_eq!(seen(state, None), (false, waiting.clone()), "{state:?}");
+    }
+    for state in [Stopped, ShuttingDown, Terminated] {
+        assert_eq!(seen(state, None), (false, vec![]), "{state:?}");
+    }
+}
+
+#[test]
+fn a_member_that_cannot_take_over_is_named_with_the_reason() {
+    let asked = |b: Option<InstanceState>| {
+        let mut story = serving(InstanceState::Running);
+        match b {
+            Some(state) => story = story.instance("i-b", state, long_ago()),
+            None => drop(story.instances().remove(&"i-b".into())),
+        }
+        switchover(&story.world, &story.spec, None, at(30)).map_err(|why| why.to_string())
+    };
+    let refused = |why: &str| {
+        Err(format!(
+            "i-b cannot take over ({why}): bring it back, or name another member in the \
+             configuration"
+        ))
+    };
+    assert_eq!(asked(None), refused("EC2 does not describe it now"));
+    for state in [InstanceState::ShuttingDown, InstanceState::Terminated] {
+        assert_eq!(asked(Some(state)), refused("it is terminated"));
+    }
+    assert!(asked(Some(InstanceState::Stopped)).is_ok());
+}
+
+#[test]
+fn a_person_is_told_why_nobody_can_be_asked_for() {
+    let story = Story::new();
+    let asked = |story: &Story, to: Option<&str>| {
+        let to = to.map(InstanceId::from);
+        switchover(&story.world, &story.spec, to.as_ref(), at(30))
+    };
+    assert_eq!(asked(&story, None), Err(Reason::NoHolder));
+    let why = asked(&Story::replacement("b"), Some("i-old")).unwrap_err();
+    assert!(
+        why.to_string()
+            .contains("Auto Scaling chooses the next member itself")
+    );
+}
+
+#[test]
+fn a_holder_that_is_on_its_way_or_not_described_is_waited_for() {
+    let story = |state| serving(InstanceState::Stopped).instance("i-a", state, long_ago());
+    assert_eq!(
+        words(&story(InstanceState::Pending)),
+        ["… i-a is still booting"]
+    );
+    let mut dark = serving(InstanceState::Stopped);
+    dark.instances().remove(&"i-a".into());
+    assert_eq!(
+        words(&dark),
+        ["… the holder could not be read: EC2 does not describe i-a now"]
+    );
+    let backup = "… another runner is first in line for the holder's own agent";
+    // An heir whose stop is not over is started when it is.
+    let stopping = appointed(gateway(InstanceState::Stopping), "i-b", 0).at(10);
+    let stopping = stopping.instance("i-a", InstanceState::Stopped, long_ago());
+    assert_eq!(words(&stopping), [backup, "… i-b is being stopped"]);
+    let stopped = stopping.instance("i-b", InstanceState::Stopped, long_ago());
+    assert_eq!(words(&stopped), ["start i-b", backup]);
+    // Once it has come, whoever stopped it had a reason.
+    let come = stopped.address_on("i-b");
+    assert_eq!(
+        words(&come),
+        ["… i-b holds everything and is stopped: start it, or run `rehome switchover`"]
+    );
+}
+
+#[test]
+fn what_nobody_remembers_as_its_own_belongs_to_whoever_has_it_else_to_the_first_there_is() {
+    let holder = |story: &Story| story.plan().holder.map(|id| id.to_string());
+    let both = || pair(InstanceState::Running, InstanceState::Running);
+    // Strangers do not count, whatever they have and whoever names them.
+    let stranger = both().address_on("i-x");
+    let stranger = stranger.volume("vol-1", "a", 1, term("i-x", at(5)), Some("i-x"));
+    assert_eq!(holder(&stranger).as_deref(), Some("i-a"));
+    assert_eq!(
+        holder(&appointed(stranger, "i-y", 9)).as_deref(),
+        Some("i-a")
+    );
+    let mut first_is_gone = both();
+    first_is_gone.group().members.remove(&"i-a".into());
+    assert_eq!(holder(&first_is_gone).as_deref(), Some("i-b"));
+    first_is_gone.group().members.clear();
+    assert_eq!(holder(&first_is_gone), None);
+    assert_eq!(
+        words(&first_is_gone),
+        ["… no member may have the belongings yet"]
     );
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::worlds::{Story, at, cross_zone, expect, long_ago, term, words};
+use super::worlds::{Story, at, cross_zone, expect, long_ago, served, term, words};
 use crate::plan::{Hold, Reason, Step};
 use crate::world::*;
 use Lifecycle::{InService, PendingWait, TerminatingWait};
@@ -491,4 +491,70 @@ fn an_alarm_counts_when_it_goes_on_ringing_and_began_after_the_member_came() {
         ringing(at(1000), 1060),
         ["report i-1 as unhealthy to Auto Scaling"]
     );
+}
+
+#[test]
+fn a_member_is_replaced_for_an_alarm_only_once_it_serves_and_while_it_is_well() {
+    let ringing = |lifecycle, healthy| {
+        let mut story = served().member("i-1", lifecycle, "a").at(5000);
+        let member = story.group().members.get_mut(&"i-1".into()).unwrap();
+        member.healthy = healthy;
+        let alarm = Alarm {
+            ringing: true,
+            since: at(0),
+            about: BTreeSet::new(),
+        };
+        story.world.alarms = Seen::Known([("status".to_owned(), alarm)].into());
+        words(&story).contains(&"report i-1 as unhealthy to Auto Scaling".to_owned())
+    };
+    assert!(ringing(InService, true));
+    assert!(!ringing(InService, false));
+    assert!(!ringing(PendingWait, true));
+}
+
+#[test]
+fn what_ec2_takes_away_is_no_candidate_whatever_auto_scaling_believes() {
+    let holder = |state| served().instance("i-1", state, long_ago()).plan().holder;
+    assert!(holder(InstanceState::Pending).is_some());
+    for state in [
+        InstanceState::Stopping,
+        InstanceState::Stopped,
+        InstanceState::ShuttingDown,
+        InstanceState::Terminated,
+    ] {
+        assert_eq!(holder(state), None, "{state:?}");
+    }
+}
+
+#[test]
+fn of_two_members_the_newest_that_is_ready_has_the_belongings() {
+    let holder = |lifecycle, state| {
+        let story = Story::replacement("b").member("i-old", InService, "a");
+        let story = story
+            .member("i-new", lifecycle, "b")
+            .instance("i-new", state, at(0));
+        story.plan().holder.map(|id| id.to_string())
+    };
+    let running = InstanceState::Running;
+    assert_eq!(holder(PendingWait, running).as_deref(), Some("i-new"));
+    assert_eq!(
+        holder(Lifecycle::Pending, running).as_deref(),
+        Some("i-old")
+    );
+    let boots = InstanceState::Pending;
+    assert_eq!(holder(PendingWait, boots).as_deref(), Some("i-old"));
+    // With three, nothing can be explained.
+    let third = Story::replacement("b")
+        .member("i-old", InService, "a")
+        .member("i-x", PendingWait, "a")
+        .instance("i-x", running, at(5))
+        .plan();
+    assert_eq!(third.holder, None);
+    assert!(third.waits.iter().any(|w| matches!(
+        w.reason,
+        Reason::Hold(Hold::TooManyMembers {
+            desired: 1,
+            candidates: 3
+        })
+    )));
 }
