@@ -55,6 +55,24 @@ fn of_the_whole_sets_the_newest_complete_one_stands_in() {
 }
 
 #[test]
+fn of_two_captures_the_complete_one_is_restored_and_one_from_before_the_last_start_is_none() {
+    let heir = cross_zone()
+        .instance("i-old", InstanceState::Stopped, long_ago())
+        .capture("snap-1", "vol-1", Pending)
+        .capture("snap-2", "vol-1", Completed)
+        .address_on("i-new")
+        .here("i-new", None, Workload::Stopped);
+    assert!(restores(&heir, "snap-2"));
+    let captured = |launched| {
+        let story = heir.clone();
+        let story = story.instance("i-old", InstanceState::Stopped, at(launched));
+        !words(&story).contains(&"capture the quiet vol-1 (data, epoch 1)".to_owned())
+    };
+    assert!(captured(9));
+    assert!(!captured(10), "it may have written in that very moment");
+}
+
+#[test]
 fn a_set_is_whole_with_a_snapshot_of_every_volume_that_has_data() {
     let data = given_up()
         .with_logs()

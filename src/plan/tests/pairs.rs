@@ -336,8 +336,10 @@ fn only_what_was_in_use_and_is_older_than_the_newest_has_lost() {
     let unused = lost(Standing::New, 1).here("i-a", None, Workload::Stopped);
     assert_eq!(words(&unused), [""; 0]);
     // Of the same epoch: a person says which one is right.
-    let disputed = lost(term("i-a", long_ago()), 2).here("i-a", None, Workload::Stopped);
-    assert!(disputed.plan().steps.is_empty(), "{:?}", words(&disputed));
+    let disputed = lost(Standing::New, 1)
+        .volume("vol-9", "a", 2, Standing::Superseded, Some("i-a"))
+        .here("i-a", None, Workload::Stopped);
+    assert_eq!(words(&disputed), [""; 0]);
 }
 
 #[test]
