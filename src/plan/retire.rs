@@ -18,7 +18,7 @@ use crate::world::{Snapshot, SnapshotState, Standing, Volume, VolumeState};
 const AT_ONCE: usize = 5;
 
 pub(super) fn upkeep(scene: &Scene<'_>, placed: &Placed<'_>, plan: &mut Plan) {
-    if scene.spec.volumes.is_empty() || !placed.complete {
+    if !placed.complete {
         return;
     }
     let sets = sets(&scene.lineages);

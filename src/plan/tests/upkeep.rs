@@ -174,6 +174,8 @@ fn as_many_sets_are_kept_as_the_policy_says_and_one_at_the_least() {
         let begun = served().snapshot("snap-4", "vol-2", 2, state, at(400), Some("live/4"));
         assert_eq!(kept(2, begun), [gone("snap-1")]);
     }
+    // Of two sets of one instant neither is beyond the other.
+    assert_eq!(kept(3, live(served(), "snap-0", 100)), [""; 0]);
     // What somebody else made is not rehome's to delete, nor what is not complete.
     let foreign = served()
         .snapshot("snap-a", "vol-2", 2, Completed, at(10), None)
