@@ -369,6 +369,10 @@ pub struct Drill {
     #[arg(long, value_name = "N", default_value_t = 1, requires = "exploration",
           value_parser = clap::value_parser!(u64).range(1..))]
     pub every: u64,
+    /// At no more than N calls of each story, spread over it, moved by the seed
+    #[arg(long, value_name = "N", requires = "exploration", conflicts_with = "every",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub most: Option<u64>,
     /// Tales drawn from so many seeds: groups, faults, crashes and incidents
     #[arg(long, value_name = "N", conflicts_with_all = ["scenario", "seeds", "json", "html", "config", "bench", "strike"])]
     pub swarm: Option<u64>,
@@ -511,7 +515,7 @@ mod tests {
             "rehome drill --scenario same-zone --strike 12:before,40:after",
             "rehome drill --crashes --every 20 --seed 7 --jobs 2 --json",
             "rehome drill --crash-pairs --scenario first-boot",
-            "rehome drill --pauses",
+            "rehome drill --pauses --most 600",
             "rehome drill --interleave --bound 2 --scenario first-boot",
             "rehome drill --scenario first-boot --second-runner --strike 3:held-2",
             "rehome drill --swarm 1000 --seed 7",
@@ -524,6 +528,8 @@ mod tests {
             "rehome drill --crashes --pauses",
             "rehome drill --bound 2",
             "rehome drill --every 3",
+            "rehome drill --most 3",
+            "rehome drill --crashes --every 3 --most 3",
             "rehome drill --live --rounds 0",
             "rehome drill --live --bench",
             "rehome region --listen nowhere",

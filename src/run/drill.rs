@@ -45,6 +45,8 @@ pub struct Options {
     /// Everything of one kind befalls them; of every so manieth call.
     pub explore: Option<explore::What>,
     pub every: u64,
+    /// Of a longer story, no more than so many.
+    pub most: Option<u64>,
     /// How many drills at once.
     pub jobs: Option<usize>,
     /// Tales drawn from so many seeds.
@@ -224,13 +226,17 @@ fn explore_all(
     let extent = explore::Extent {
         what,
         every: options.every,
+        most: options.most,
         jobs: options.jobs,
     };
     let progress = Progress::new(scenarios.len());
     let mut all = Vec::new();
+    let mut seconds = 0.0;
     for scenario in scenarios {
         progress.begin(&scenario.name);
-        let explored = explore::explore(scenario, options.seed, extent)?;
+        let (explored, took) = super::timed(|| explore::explore(scenario, options.seed, extent));
+        let explored = explored?;
+        seconds += took;
         progress.end();
         if options.json {
             print(&json(&explored)?)?;
@@ -239,8 +245,8 @@ fn explore_all(
         }
         all.push(explored);
     }
-    if !options.json && all.len() > 1 {
-        print(&explore::total(&all))?;
+    if !options.json {
+        print(&explore::total(&all, seconds))?;
     }
     Ok(all.iter().all(|explored| explored.broken.is_empty()))
 }

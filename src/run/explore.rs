@@ -50,6 +50,8 @@ pub struct Extent {
     /// Only every so manieth call is the first at which something befalls
     /// anybody; which ones, the seed says.
     pub every: u64,
+    /// No more than so many, spread over the story.
+    pub most: Option<u64>,
     pub jobs: Option<usize>,
 }
 
@@ -82,7 +84,10 @@ pub fn explore(scenario: &Scenario, seed: u64, extent: Extent) -> Result<Explore
     let tale = Tale { scenario, seed };
     let mut tally = Tally::default();
     let points = tale.perform(&[], &mut tally)?.calls();
-    let chosen = chosen(points, extent.every, seed);
+    let every = extent
+        .most
+        .map_or(extent.every, |most| points.div_ceil(most.max(1)));
+    let chosen = chosen(points, every, seed);
     let mut explored = Explored {
         scenario: scenario.name.clone(),
         seed,
@@ -259,16 +264,21 @@ pub(super) fn report(explored: &Explored) -> String {
 }
 
 /// All of them in one line.
-pub(super) fn total(all: &[Explored]) -> String {
+pub(super) fn total(all: &[Explored], seconds: f64) -> String {
     let sum = |of: fn(&Explored) -> u64| all.iter().map(of).sum::<u64>();
     format!(
-        "{} scenarios, {} of {} points, {} runs, {} broken\n",
-        all.len(),
+        "{}, {} of {} points, {} runs, {} broken, in {seconds:.0} s\n",
+        number(all.len()),
         sum(|one| one.covered),
         sum(|one| one.points),
         sum(|one| one.runs),
         sum(|one| one.broken.len() as u64),
     )
+}
+
+fn number(scenarios: usize) -> String {
+    let plural = if scenarios == 1 { "" } else { "s" };
+    format!("{scenarios} scenario{plural}")
 }
 
 #[cfg(test)]
@@ -283,8 +293,14 @@ mod tests {
         if matches!(what, What::Overtaking { .. }) {
             scenario.in_company();
         }
-        let jobs = None;
-        explore(&scenario, 1, Extent { what, every, jobs }).unwrap()
+        let (jobs, most) = (None, None);
+        let extent = Extent {
+            what,
+            every,
+            most,
+            jobs,
+        };
+        explore(&scenario, 1, extent).unwrap()
     }
 
     #[test]
@@ -294,6 +310,20 @@ mod tests {
         assert!(all.points > 10);
         assert_eq!(all.covered, all.points);
         assert_eq!(all.runs, 1 + 2 * all.points);
+    }
+
+    #[test]
+    fn a_long_story_is_sampled() {
+        let scenario = built_in("first-boot").unwrap().unwrap();
+        let extent = Extent {
+            what: What::Crashes,
+            every: 1,
+            most: Some(4),
+            jobs: None,
+        };
+        let some = explore(&scenario, 1, extent).unwrap();
+        assert!((3..=4).contains(&some.covered), "{}", some.covered);
+        assert_eq!(some.runs, 1 + 2 * some.covered);
     }
 
     #[test]

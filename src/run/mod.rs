@@ -162,6 +162,7 @@ fn rehearse(options: crate::cli::Drill) -> Result<(), Failure> {
         second_runner: options.second_runner,
         explore,
         every: options.every,
+        most: options.most,
         jobs: options.jobs.map(usize::from),
         swarm: options.swarm,
     };

@@ -49,9 +49,10 @@ pub(super) fn blank_once(evidence: &Evidence<'_>) -> Finding {
     ))
 }
 
-/// A volume that held something under this name before: it was written, or has
-/// a file system. One that is attached as it is holds whatever its instance
-/// made of it; one that is to be mounted and never got a file system is blank.
+/// A volume that held something under this name before: it was written. One that
+/// is attached as it is holds whatever its instance made of it; one that is to be
+/// mounted, and was only formatted, holds nothing yet: nobody wrote to it, since
+/// a term is begun before anything is mounted.
 fn data_before<'a>(
     evidence: &'a Evidence<'_>,
     name: &str,
@@ -65,17 +66,6 @@ fn data_before<'a>(
         .iter()
         .filter(|term| term.from < at && Some(&term.path) == path.as_ref())
         .map(|term| term.volume.as_str());
-    let formatted = evidence
-        .entries
-        .iter()
-        .filter_map(|entry| match &entry.what {
-            What::Formatted { volume, .. }
-                if entry.at < at && name_of(ledger, volume) == Some(name) =>
-            {
-                Some(volume.as_str())
-            }
-            _ => None,
-        });
     let attached = ledger
         .attachments
         .iter()
@@ -85,8 +75,7 @@ fn data_before<'a>(
                 && stays.iter().any(|s| s.from < at)
         })
         .map(|(volume, _)| volume.as_str());
-    let in_use = written.chain(formatted).chain(attached);
-    in_use.into_iter().find(|volume| *volume != but)
+    written.chain(attached).find(|volume| *volume != but)
 }
 
 fn name_of<'a>(ledger: &'a Ledger, volume: &str) -> Option<&'a str> {
