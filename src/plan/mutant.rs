@@ -9,10 +9,8 @@ use std::cell::Cell;
 pub enum Mutant {
     /// Pick the newest set by start time, whatever its lineage. Promise 3.
     NewestByStartTime,
-    /// Go on serving when another one is the holder. Promise 1.
-    KeepServing,
     /// Take a predecessor's volume for quiet while it still runs, and do not look
-    /// again before the call. Promise 2.
+    /// again before the call. Promises 1 and 2.
     SkipFence,
     /// Make a blank volume although the group's marker says there was data. Promise 4.
     BlankWithoutMarker,

@@ -17,10 +17,6 @@ const FORCE_AFTER: jiff::SignedDuration = jiff::SignedDuration::from_mins(3);
 
 /// All that a leaving machine can do without seeing anything else.
 pub(super) fn own_house(world: &World, spec: &GroupSpec, plan: &mut Plan) {
-    #[cfg(feature = "mutants")]
-    if super::mutant::is(super::mutant::Mutant::KeepServing) {
-        return;
-    }
     if let Some(here) = &world.here
         && here.leaving.is_some()
         && is_serving(here, spec)
@@ -54,10 +50,6 @@ pub(super) fn let_go(scene: &Scene<'_>, plan: &mut Plan) {
 /// On a machine that is not, or no longer, the holder: stop and unmount.
 /// Returns whether that is still to be done.
 fn leave_here(scene: &Scene<'_>, plan: &mut Plan) -> bool {
-    #[cfg(feature = "mutants")]
-    if super::mutant::is(super::mutant::Mutant::KeepServing) {
-        return false;
-    }
     let Some(here) = scene.here else { return false };
     let stays = match scene.holder {
         Some(holder) => *holder.id == here.instance && !has_superseded(scene, here),

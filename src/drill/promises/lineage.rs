@@ -55,7 +55,7 @@ fn descends(evidence: &Evidence<'_>, last: &str, term: &Term) -> Result<(), Stri
             term.volume
         ));
     };
-    if !on_branch(ledger, last, chosen) {
+    if !descends_from(ledger, last, chosen) {
         return Err(format!(
             "{} was made from {source}, a copy of {} from before {last} took over",
             term.volume, chosen.volume
@@ -73,7 +73,7 @@ fn descends(evidence: &Evidence<'_>, last: &str, term: &Term) -> Result<(), Stri
                 .completed
                 .is_some_and(|completed| completed <= visible)
             && other.deleted.is_none_or(|deleted| deleted > created)
-            && on_branch(ledger, last, other)
+            && descends_from(ledger, last, other)
     });
     match better {
         Some((better, _)) => Err(format!(
@@ -82,6 +82,26 @@ fn descends(evidence: &Evidence<'_>, last: &str, term: &Term) -> Result<(), Stri
         )),
         None => Ok(()),
     }
+}
+
+/// Is there nothing in this snapshot but what is on the line that `volume` ends?
+/// Volumes that nobody ever wrote to may lie between: a holder that vanished
+/// before it could mount what was its own by then.
+fn descends_from(ledger: &Ledger, volume: &str, snapshot: &SnapshotLife) -> bool {
+    let mut copy = snapshot;
+    for _ in 0..=ledger.volumes.len() {
+        if on_branch(ledger, volume, copy) {
+            return true;
+        }
+        let untouched = !ledger.terms.iter().any(|term| term.volume == copy.volume);
+        let source = ledger.volumes.get(&copy.volume);
+        let source = source.and_then(|life| life.source.as_ref());
+        match source.and_then(|source| ledger.snapshots.get(source)) {
+            Some(source) if untouched => copy = source,
+            _ => return false,
+        }
+    }
+    false
 }
 
 /// Is this snapshot a copy of `volume`, or of what that one itself came from?

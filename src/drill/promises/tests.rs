@@ -290,6 +290,20 @@ fn a_late_snapshot_of_the_old_lineage_breaks_the_third_promise() {
 }
 
 #[test]
+fn a_volume_that_nobody_wrote_to_may_lie_between() {
+    let untouched = life()
+        .at(102, OLD, stops(OLD, "vol-1"))
+        .at(106, OLD, snapshot("snap-1", "vol-1", 9, "move-1", false))
+        .at(200, "aws", complete("snap-1"))
+        .at(220, NEW, volume("vol-2", "b", Some("snap-1")))
+        .at(300, NEW, snapshot("snap-2", "vol-2", 9, "move-2", false))
+        .at(400, "aws", complete("snap-2"))
+        .at(500, "i-3", volume("vol-3", "c", Some("snap-2")))
+        .at(510, "i-3", writes("i-3", "vol-3"));
+    untouched.holds(3);
+}
+
+#[test]
 fn passing_over_a_newer_copy_breaks_the_third_promise() {
     let tale = life()
         .at(20, OLD, snapshot("snap-a", "vol-1", 2, "set-1", true))
