@@ -44,8 +44,8 @@ pub(super) fn volume(of: &ec2::Volume) -> Understood<Volume> {
     let id = need(filled(of.volume_id()), "a volume", "id")?;
     let tags = tagging::read(of.tags());
     let said = |problem: String| format!("volume {id}: {problem}");
-    let attachments = of
-        .attachments()
+    // A list that is missing is not an empty one: nobody may be where it would say.
+    let attachments = need(of.attachments.as_ref(), id, "its attachments")?
         .iter()
         .filter(|of| of.state() != Some(&ec2::VolumeAttachmentState::Detached))
         .map(|of| attachment(id, of))
@@ -162,16 +162,22 @@ pub(super) fn instance(of: &ec2::Instance) -> Understood<(InstanceId, Instance, 
         launched: time(of.launch_time(), id, "its launch time")?,
         told_to_end: of.state_transition_reason().and_then(told_at),
         interface: primary_interface(of),
-        devices: of
-            .block_device_mappings()
-            .iter()
-            .filter_map(|mapping| {
-                let volume = VolumeId::new(mapping.ebs()?.volume_id()?);
-                Some((mapping.device_name()?.to_owned(), volume))
-            })
-            .collect(),
+        devices: devices(id, of)?,
     };
     Ok((InstanceId::new(id), instance, tagging::read(of.tags())))
+}
+
+/// Only disks of EBS are listed; one that is not told in full may be ours.
+fn devices(id: &str, of: &ec2::Instance) -> Understood<BTreeMap<String, VolumeId>> {
+    need(of.block_device_mappings.as_ref(), id, "its devices")?
+        .iter()
+        .filter_map(|mapping| Some((mapping, mapping.ebs()?)))
+        .map(|(mapping, ebs)| {
+            let device = need(mapping.device_name(), id, "the name of a device")?;
+            let volume = need(filled(ebs.volume_id()), id, "the volume at a device")?;
+            Ok((device.to_owned(), VolumeId::new(volume)))
+        })
+        .collect()
 }
 
 /// "User initiated (2026-01-01 00:15:43 GMT)". People read it, so it is no more
@@ -219,16 +225,15 @@ fn primary_interface(of: &ec2::Instance) -> Option<Interface> {
 
 pub(super) fn group(of: &scaling::AutoScalingGroup) -> Understood<Group> {
     let name = of.auto_scaling_group_name().unwrap_or_default();
-    let tags = of
-        .tags()
+    // Without its tags a group would pass for one that never had data.
+    let tags = need(of.tags.as_ref(), name, "its tags")?
         .iter()
         .filter_map(|tag| Some((tag.key()?, tag.value().unwrap_or_default())));
     let markers = tagging::markers(tags).map_err(|problem| format!("group {name}: {problem}"))?;
     let noted = of.tags().iter().find(|tag| tag.key() == Some(keys::MOVES));
     Ok(Group {
         desired: need(count(of.desired_capacity()), name, "its desired capacity")?,
-        members: of
-            .instances()
+        members: need(of.instances.as_ref(), name, "its members")?
             .iter()
             .map(member)
             .collect::<Understood<BTreeMap<_, _>>>()?,
@@ -355,6 +360,7 @@ mod tests {
         ec2::Volume::builder()
             .volume_id("vol-1")
             .state(ec2::VolumeState::InUse)
+            .set_attachments(Some(Vec::new()))
             .availability_zone("us-east-1a")
             .snapshot_id("")
             .create_time(DateTime::from_secs(1_700_000_000))
@@ -403,6 +409,48 @@ mod tests {
         assert!(volume(&odd_epoch).unwrap_err().contains("vol-1"));
         let odd_state = a_volume().state(ec2::VolumeState::from("melting")).build();
         assert!(volume(&odd_state).unwrap_err().contains("melting"));
+    }
+
+    #[test]
+    fn a_list_that_is_missing_is_not_an_empty_one() {
+        let read = a_volume().set_attachments(None).build();
+        assert!(volume(&read).unwrap_err().contains("its attachments"));
+        let of = |devices| {
+            ec2::Instance::builder()
+                .instance_id("i-1")
+                .state(
+                    ec2::InstanceState::builder()
+                        .name(ec2::InstanceStateName::Running)
+                        .build(),
+                )
+                .placement(
+                    ec2::Placement::builder()
+                        .availability_zone("us-east-1a")
+                        .build(),
+                )
+                .launch_time(DateTime::from_secs(1_700_000_000))
+                .set_block_device_mappings(devices)
+                .build()
+        };
+        assert!(instance(&of(Some(Vec::new()))).is_ok());
+        assert!(instance(&of(None)).unwrap_err().contains("its devices"));
+        let nameless = ec2::InstanceBlockDeviceMapping::builder()
+            .ebs(ec2::EbsInstanceBlockDevice::builder().build())
+            .build();
+        assert!(instance(&of(Some(vec![nameless]))).is_err());
+        let of = |tags, members| {
+            scaling::AutoScalingGroup::builder()
+                .auto_scaling_group_name("orders")
+                .desired_capacity(1)
+                .set_tags(tags)
+                .set_instances(members)
+                .build()
+        };
+        assert!(group(&of(Some(Vec::new()), Some(Vec::new()))).is_ok());
+        let untagged = group(&of(None, Some(Vec::new())));
+        assert!(untagged.unwrap_err().contains("its tags"));
+        let alone = group(&of(Some(Vec::new()), None));
+        assert!(alone.unwrap_err().contains("its members"));
     }
 
     #[test]

@@ -84,6 +84,14 @@ impl AwsError {
         }
     }
 
+    /// What came is no answer to this call. Asked again, AWS may give one.
+    pub(super) fn garbled(doing: &str, action: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            meaning: Meaning::Unavailable,
+            ..Self::odd(doing, action, message)
+        }
+    }
+
     pub(super) fn from_sdk<E>(
         doing: &str,
         action: &'static str,
@@ -108,14 +116,18 @@ impl AwsError {
                 let status = context.raw().status().as_u16();
                 answered(code, message, meaning(code, message, status))
             }
-            SdkError::ResponseError(context) => {
-                let status = context.raw().status().as_u16();
+            unread @ SdkError::ResponseError(_) => {
+                let raw = unread.raw_response();
+                let status = raw.map_or(0, |raw| raw.status().as_u16());
                 let message = format!("the answer (HTTP {status}) cannot be read");
                 let meaning = match status {
                     429 => Meaning::Throttled,
                     _ => Meaning::Unavailable,
                 };
-                answered("", &message, meaning)
+                Self {
+                    source: unread.into_source().ok(),
+                    ..answered("", &message, meaning)
+                }
             }
             unsent => Self::unanswered(doing, action, unsent.into()),
         }
@@ -310,6 +322,8 @@ fn meaning(code: &str, message: &str, status: u16) -> Meaning {
         _ if code.ends_with(".Malformed") => Meaning::Validation,
         _ if status == 429 => Meaning::Throttled,
         _ if status >= 500 => Meaning::Unavailable,
+        // AWS says by a code what it refuses; somebody on the way does not.
+        "" => Meaning::Unavailable,
         _ => Meaning::Other,
     }
 }
@@ -401,6 +415,8 @@ mod tests {
             ),
             ("", "", 502, Meaning::Unavailable),
             ("", "", 429, Meaning::Throttled),
+            ("", "", 403, Meaning::Unavailable),
+            ("", "", 404, Meaning::Unavailable),
             ("SomethingNew", "", 400, Meaning::Other),
         ];
         for (code, message, status, expected) in table {

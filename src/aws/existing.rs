@@ -1,22 +1,53 @@
 //! Which of these ids exist? One unknown id fails a whole describe, so the ids
 //! that AWS names as unknown are left out and the rest is asked again.
 
+use std::collections::BTreeSet;
+
 use super::{AwsError, Meaning};
 
+/// What is asked for by id, and how an answer says its own.
+pub(super) struct Wanted<'a, T> {
+    pub(super) ids: Vec<String>,
+    pub(super) id_of: fn(&T) -> Option<&str>,
+    pub(super) doing: &'a str,
+    pub(super) action: &'static str,
+}
+
+impl<T> Wanted<'_, T> {
+    /// AWS shows each of the ids or names one that it does not know. Whatever
+    /// shows fewer, or others, is no answer to this: read as one, it would say
+    /// that something is gone.
+    fn all_of(&self, ids: &[String], found: Vec<T>) -> Result<Vec<T>, AwsError> {
+        let shown: BTreeSet<&str> = found.iter().filter_map(self.id_of).collect();
+        let asked: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
+        let problem = match (
+            asked.difference(&shown).next(),
+            shown.difference(&asked).next(),
+        ) {
+            (None, None) => return Ok(found),
+            (Some(missing), _) => format!("the answer leaves out {missing} and does not say why"),
+            (None, Some(stranger)) => {
+                format!("the answer is about {stranger}, which was not asked for")
+            }
+        };
+        Err(AwsError::garbled(self.doing, self.action, problem))
+    }
+}
+
 pub(super) async fn existing<T>(
-    ids: Vec<String>,
+    wanted: Wanted<'_, T>,
     read: impl AsyncFn(Vec<String>) -> Result<Vec<T>, AwsError>,
 ) -> Result<Vec<T>, AwsError> {
-    let mut wanted = ids;
-    while !wanted.is_empty() {
-        let asked = wanted.len();
-        match read(wanted.clone()).await {
-            Ok(found) => return Ok(found),
+    let mut ids = wanted.ids.clone();
+    while !ids.is_empty() {
+        let asked = ids.len();
+        match read(ids.clone()).await {
+            Ok(found) => return wanted.all_of(&ids, found),
             Err(error) if error.meaning != Meaning::NotFound => return Err(error),
-            Err(error) => wanted.retain(|id| !error.names(id)),
+            Err(error) => ids.retain(|id| !error.names(id)),
         }
-        if wanted.len() == asked {
-            return one_by_one(wanted, read).await;
+        if ids.len() == asked {
+            return one_by_one(&wanted, ids, read).await;
         }
     }
     Ok(Vec::new())
@@ -24,18 +55,30 @@ pub(super) async fn existing<T>(
 
 /// For an error that does not say which of the ids it means.
 async fn one_by_one<T>(
+    wanted: &Wanted<'_, T>,
     ids: Vec<String>,
     read: impl AsyncFn(Vec<String>) -> Result<Vec<T>, AwsError>,
 ) -> Result<Vec<T>, AwsError> {
     let mut all = Vec::new();
     for id in ids {
-        match read(vec![id]).await {
-            Ok(found) => all.extend(found),
-            Err(error) if error.meaning == Meaning::NotFound => {}
-            Err(error) => return Err(error),
+        let asked = [id.clone()];
+        match read(asked.to_vec()).await {
+            Ok(found) => all.extend(wanted.all_of(&asked, found)?),
+            Err(error) if error.meaning != Meaning::NotFound => return Err(error),
+            Err(error) if is_about_another(&error, &id) => {
+                let problem = format!("the answer does not know another than {id}");
+                return Err(AwsError::garbled(wanted.doing, wanted.action, problem));
+            }
+            Err(_) => {}
         }
     }
     Ok(all)
+}
+
+/// Does the message name one of this kind, and not this one?
+fn is_about_another(error: &AwsError, id: &str) -> bool {
+    let kind = id.split_inclusive('-').next().unwrap_or(id);
+    kind.ends_with('-') && error.message.contains(kind) && !error.names(id)
 }
 
 #[cfg(test)]
@@ -50,10 +93,19 @@ mod tests {
         error
     }
 
+    fn wanted(ids: Vec<String>) -> Wanted<'static, String> {
+        Wanted {
+            ids,
+            id_of: |id| Some(id),
+            doing: "look",
+            action: "ec2:DescribeVolumes",
+        }
+    }
+
     async fn ask(named: bool, ids: &[&str]) -> (Vec<String>, usize) {
         let calls = RefCell::new(0);
         let ids = ids.iter().map(|id| (*id).to_owned()).collect();
-        let found = existing(ids, async |ids: Vec<String>| {
+        let found = existing(wanted(ids), async |ids: Vec<String>| {
             *calls.borrow_mut() += 1;
             match ids.iter().find(|id| id.starts_with("gone")) {
                 None => Ok(ids),
@@ -90,10 +142,44 @@ mod tests {
 
     #[tokio::test]
     async fn any_other_error_is_the_answer() {
-        let failed = existing(vec!["a".to_owned()], async |_| {
-            Err::<Vec<()>, _>(AwsError::odd("look", "ec2:DescribeVolumes", "no"))
+        let failed = existing(wanted(vec!["a".to_owned()]), async |_| {
+            Err::<Vec<String>, _>(AwsError::odd("look", "ec2:DescribeVolumes", "no"))
         })
         .await;
         assert!(failed.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_leaves_one_out_says_nothing_of_it() {
+        let ids = || vec!["vol-1".to_owned(), "vol-2".to_owned()];
+        for shown in [
+            &["vol-1"][..],
+            &[],
+            &["vol-1", "vol-2", "vol-3"],
+            &["vol-9"],
+        ] {
+            let answer = existing(wanted(ids()), async |_| {
+                Ok(shown.iter().map(|id| (*id).to_owned()).collect())
+            })
+            .await;
+            let error = answer.unwrap_err();
+            assert_eq!(error.meaning, Meaning::Unavailable, "{shown:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_error_about_another_one_says_nothing_of_this() {
+        let about = async |id: &str| {
+            let message = format!("The volume '{id}' does not exist.");
+            existing(wanted(vec!["vol-1".to_owned()]), async |_| {
+                Err::<Vec<String>, _>(missing(&message))
+            })
+            .await
+        };
+        assert_eq!(about("vol-1").await.unwrap(), Vec::<String>::new());
+        assert_eq!(
+            about("vol-12").await.unwrap_err().meaning,
+            Meaning::Unavailable
+        );
     }
 }

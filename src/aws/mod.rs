@@ -3,11 +3,13 @@
 
 mod act;
 mod adopt;
+mod answer;
 mod call;
 mod client;
 mod convert;
 mod errors;
 mod existing;
+mod fits;
 mod inspect;
 mod lookup;
 mod memory;
@@ -19,6 +21,7 @@ mod tagging;
 mod token;
 #[cfg(all(test, feature = "drill"))]
 mod wire;
+mod xml;
 
 pub use self::act::Outcome;
 pub use self::adopt::{Adopted, Adoption};

@@ -118,17 +118,24 @@ impl Aws {
     ) -> Result<(), AwsError> {
         let delay = whole_seconds(delay.min(LONGEST_DELAY));
         let ask = Ask::new("sqs:SendMessage", format!("send to the queue {queue_url}"));
-        self.call(&ask, async || {
-            self.sqs
-                .send_message()
-                .queue_url(queue_url)
-                .message_body(body)
-                .delay_seconds(delay)
-                .send()
-                .await
-        })
-        .await
-        .map(drop)
+        let answer = self
+            .call(&ask, async || {
+                self.sqs
+                    .send_message()
+                    .queue_url(queue_url)
+                    .message_body(body)
+                    .delay_seconds(delay)
+                    .send()
+                    .await
+            })
+            .await?;
+        match answer.message_id {
+            Some(_) => Ok(()),
+            None => {
+                let problem = "the answer has no id of a message";
+                Err(AwsError::garbled(&ask.doing, ask.action, problem))
+            }
+        }
     }
 
     /// Where the queue with this ARN is reached.

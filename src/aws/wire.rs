@@ -10,10 +10,11 @@
 
 mod acting;
 mod asking;
+mod garbled;
 mod moving;
 mod observing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rehome_region::{

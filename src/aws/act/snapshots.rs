@@ -209,6 +209,10 @@ impl Aws {
                     .await
             })
             .await?;
+        if let Some(of) = answer.volume_id().filter(|of| *of != shot.volume.as_str()) {
+            let problem = format!("the answer is about a snapshot of {of}");
+            return Err(AwsError::garbled(&ask.doing, ask.action, problem));
+        }
         let answer = types::Snapshot::builder()
             .set_snapshot_id(answer.snapshot_id)
             .volume_id(shot.volume.as_str())
@@ -258,6 +262,14 @@ impl Aws {
             })
             .await?;
         let taken = answer.snapshots.unwrap_or_default();
+        let of: BTreeSet<VolumeId> = taken
+            .iter()
+            .filter_map(|info| info.volume_id().map(VolumeId::from))
+            .collect();
+        if of != *volumes {
+            let problem = "the answer is about snapshots of other volumes";
+            return Err(AwsError::garbled(&ask.doing, ask.action, problem));
+        }
         taken
             .iter()
             .map(|info| read(ask, &whole(info, &common)))

@@ -9,7 +9,7 @@ use super::super::tagging::{self, Tags};
 use super::super::token::{Wish, client_token};
 use super::super::{Aws, AwsError, Meaning, convert};
 use super::Outcome;
-use crate::ids::{GroupName, Incident, InstanceId, VolumeId};
+use crate::ids::{GroupName, Incident, InstanceId, SnapshotId, VolumeId};
 use crate::plan::step::Retired;
 use crate::tags;
 use crate::world::{Attachment, AttachmentState, Shape, Standing, Volume};
@@ -100,7 +100,16 @@ impl Aws {
                     .await
             })
             .await?;
+        let zone = answer.availability_zone.as_deref();
+        let source = answer.snapshot_id.as_deref().filter(|id| !id.is_empty());
+        if zone.is_some_and(|zone| zone != wish.zone.as_str())
+            || source != wish.source.map(SnapshotId::as_str)
+        {
+            let problem = "the answer is about another volume";
+            return Err(AwsError::garbled(&ask.doing, ask.action, problem));
+        }
         let answer = types::Volume::builder()
+            .set_attachments(Some(Vec::new()))
             .set_volume_id(answer.volume_id)
             .set_state(answer.state)
             .availability_zone(wish.zone.as_str())

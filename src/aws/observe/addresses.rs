@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use aws_sdk_ec2::types;
 
 use super::super::call::Ask;
-use super::super::existing::existing;
+use super::super::existing::{Wanted, existing};
 use super::super::tagging::Tags;
 use super::super::{Aws, AwsError, convert};
 use super::{understood, unknown};
@@ -80,7 +80,13 @@ impl Aws {
     ) -> Result<Vec<types::Address>, AwsError> {
         let doing = format!("look at the addresses {}", ids.join(", "));
         let ask = Ask::new("ec2:DescribeAddresses", doing);
-        existing(ids, async |ids: Vec<String>| {
+        let wanted = Wanted {
+            ids,
+            id_of: types::Address::allocation_id,
+            doing: &ask.doing,
+            action: ask.action,
+        };
+        existing(wanted, async |ids: Vec<String>| {
             let answer = self
                 .call(&ask, async || {
                     let request = self.ec2.describe_addresses();
@@ -111,7 +117,9 @@ impl Aws {
                 request.filters(filter.clone()).send().await
             })
             .await?;
-        Ok(answer.addresses.unwrap_or_default())
+        let addresses = answer.addresses.unwrap_or_default();
+        ask.all_fit(&[filter], &addresses)?;
+        Ok(addresses)
     }
 }
 

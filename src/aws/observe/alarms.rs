@@ -51,6 +51,10 @@ impl Aws {
                         .await
                 })
                 .await?;
+            if page.metric_alarms.is_none() && page.composite_alarms.is_none() {
+                let problem = "the answer has no list of alarms";
+                return Err(AwsError::garbled(&ask.doing, ask.action, problem));
+            }
             let metric = page.metric_alarms().iter().map(convert::metric_alarm);
             let composite = page.composite_alarms().iter().map(convert::composite_alarm);
             match metric.chain(composite).collect::<Result<Vec<_>, _>>() {

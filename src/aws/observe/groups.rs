@@ -68,11 +68,14 @@ impl Aws {
                     .await
             })
             .await?;
-        let hooks: Vec<Hook> = answer
-            .lifecycle_hooks()
-            .iter()
-            .filter_map(convert::hook)
-            .collect();
+        let read = answer.lifecycle_hooks();
+        if let Some(of) = read.iter().find_map(|of| of.auto_scaling_group_name())
+            && of != group.as_str()
+        {
+            let problem = format!("the answer is about the group {of}");
+            return Err(AwsError::garbled(&ask.doing, ask.action, problem));
+        }
+        let hooks: Vec<Hook> = read.iter().filter_map(convert::hook).collect();
         self.memory.keep_hooks(group, &hooks);
         Ok(hooks)
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::call::Ask;
 use super::super::convert::{self, Understood};
-use super::super::existing::existing;
+use super::super::existing::{Wanted, existing};
 use super::super::retry::Policy;
 use super::super::tagging::Tags;
 use super::super::{Aws, AwsError, Meaning};
@@ -167,7 +167,13 @@ impl Aws {
         let ask = Ask::new("ec2:DescribeInstances", doing)
             .with(policy)
             .unpaged();
-        existing(ids, async |ids: Vec<String>| {
+        let wanted = Wanted {
+            ids,
+            id_of: aws_sdk_ec2::types::Instance::instance_id,
+            doing: &ask.doing,
+            action: ask.action,
+        };
+        existing(wanted, async |ids: Vec<String>| {
             let answer = self
                 .call(&ask, async || {
                     let request = self.ec2.describe_instances();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_ec2::types;
 
 use super::super::call::Ask;
-use super::super::existing::existing;
+use super::super::existing::{Wanted, existing};
 use super::super::{Aws, AwsError, convert, tagging};
 use super::volumes::{belongs, doing};
 use super::{understood, unknown};
@@ -133,7 +133,9 @@ impl Aws {
                         .await
                 })
                 .await?;
-            found.extend(page.snapshots.unwrap_or_default());
+            let snapshots = page.snapshots.unwrap_or_default();
+            ask.all_fit(&filters, &snapshots)?;
+            found.extend(snapshots);
             next = page.next_token.filter(|token| !token.is_empty());
             if next.is_none() {
                 return Ok(found);
@@ -149,7 +151,13 @@ impl Aws {
         let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
         let doing = format!("look at the snapshots {}", ids.join(", "));
         let ask = Ask::new("ec2:DescribeSnapshots", doing).unpaged();
-        existing(ids, async |ids: Vec<String>| {
+        let wanted = Wanted {
+            ids,
+            id_of: types::Snapshot::snapshot_id,
+            doing: &ask.doing,
+            action: ask.action,
+        };
+        existing(wanted, async |ids: Vec<String>| {
             let answer = self
                 .call(&ask, async || {
                     let request = self.ec2.describe_snapshots().owner_ids("self");

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_ec2::types;
 
 use super::super::call::Ask;
-use super::super::existing::existing;
+use super::super::existing::{Wanted, existing};
 use super::super::{Aws, AwsError, convert, tagging};
 use super::{understood, unknown};
 use crate::ids::{GroupName, VolumeId};
@@ -103,7 +103,9 @@ impl Aws {
                         .await
                 })
                 .await?;
-            found.extend(page.volumes.unwrap_or_default());
+            let volumes = page.volumes.unwrap_or_default();
+            ask.all_fit(&filters, &volumes)?;
+            found.extend(volumes);
             next = page.next_token.filter(|token| !token.is_empty());
             if next.is_none() {
                 return Ok(found);
@@ -119,7 +121,13 @@ impl Aws {
         let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
         let doing = format!("look at the volumes {}", ids.join(", "));
         let ask = Ask::new("ec2:DescribeVolumes", doing).unpaged();
-        existing(ids, async |ids: Vec<String>| {
+        let wanted = Wanted {
+            ids,
+            id_of: types::Volume::volume_id,
+            doing: &ask.doing,
+            action: ask.action,
+        };
+        existing(wanted, async |ids: Vec<String>| {
             let answer = self
                 .call(&ask, async || {
                     let request = self.ec2.describe_volumes();
