@@ -396,6 +396,18 @@ pub struct Region {
     /// Every duration of the region is multiplied by this
     #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = scale)]
     pub latency_scale: f64,
+    /// What goes wrong on the way, as in a scenario, such as "Describe* garbled 5%"
+    #[arg(long, value_name = "ACTION KIND PERCENT%", value_parser = mishap)]
+    pub mishap: Vec<crate::drill::scenario::Mishap>,
+    /// Judge at the end, on SIGTERM or SIGINT, whether these groups were kept
+    /// as promised, and print it as JSON; 1 if not
+    #[arg(long, value_name = "CONFIG")]
+    pub judge: Option<PathBuf>,
+}
+
+#[cfg(feature = "drill")]
+fn mishap(text: &str) -> Result<crate::drill::scenario::Mishap, String> {
+    crate::drill::scenario::mishap(text)
 }
 
 fn duration(text: &str) -> Result<SignedDuration, String> {

@@ -29,6 +29,8 @@ pub enum Fate {
     LostAfter,
     /// Handle it; no answer ever comes.
     TimedOutAfter,
+    /// Handle it or not; answer with `Region::garble`.
+    Garbled { handled: bool },
     /// Do not handle it; answer with `Region::refusal`.
     Refused(Fault),
 }
@@ -58,7 +60,8 @@ impl Region {
         } else {
             for rule in self.settings.faults.rules.clone() {
                 if self.strikes(&rule, caller, &action) {
-                    apply(&rule.strike, &mut trip);
+                    let handled = self.dice.chance("handled", 0.5);
+                    apply(&rule.strike, &mut trip, handled);
                     break;
                 }
             }
@@ -107,9 +110,12 @@ impl Region {
         now: Timestamp,
     ) {
         let outcome = match fate {
-            Fate::LostBefore => Outcome::Lost,
+            Fate::LostBefore | Fate::Garbled { handled: false } => Outcome::Lost,
             Fate::Refused(fault) => Outcome::Error(fault.code.clone()),
-            Fate::Delivered | Fate::LostAfter | Fate::TimedOutAfter => return,
+            Fate::Delivered
+            | Fate::LostAfter
+            | Fate::TimedOutAfter
+            | Fate::Garbled { handled: true } => return,
         };
         let target = wire::targets(&Params::of(request)).join(" ");
         let service = service.name().to_owned();
@@ -126,12 +132,13 @@ impl Region {
     }
 }
 
-fn apply(strike: &Strike, trip: &mut Trip) {
+fn apply(strike: &Strike, trip: &mut Trip, handled: bool) {
     match strike {
         Strike::LostBefore => trip.fate = Fate::LostBefore,
         Strike::LostAfter => trip.fate = Fate::LostAfter,
         Strike::TimedOutAfter => trip.fate = Fate::TimedOutAfter,
         Strike::Refused(fault) => trip.fate = Fate::Refused(fault.clone()),
+        Strike::Garbled => trip.fate = Fate::Garbled { handled },
         Strike::Delayed(delay) => trip.inbound = trip.inbound.saturating_add(*delay),
     }
 }

@@ -12,6 +12,7 @@
 //! autoscaling/, cloudwatch, sqs, events, imds
 //! guest      the operating system inside an instance; content: what it writes
 //! nature     what people and nature do: kill, crash, darken a zone
+//! faults, garble   what becomes of a call, and of its answer, on its way
 //! model      the state     engine: what is due     record: what happened
 //! ```
 
@@ -23,6 +24,7 @@ mod ec2;
 mod engine;
 mod events;
 mod faults;
+mod garble;
 mod guest;
 mod imds;
 mod latency;
@@ -82,6 +84,9 @@ pub struct Region {
     /// Numbers orders (attach, stop …), so that the end of an earlier one is
     /// told from the end of a later one.
     orders: u64,
+    /// An answer that was spoiled, and to which action: it may come back as the
+    /// answer to another.
+    overheard: Option<(String, Response)>,
 }
 
 impl Region {
@@ -100,6 +105,7 @@ impl Region {
             buckets: throttle::Buckets::default(),
             incidents: critical_path::Incidents::default(),
             orders: 0,
+            overheard: None,
         };
         sqs::open(&mut region, now);
         region

@@ -187,6 +187,10 @@ where
         let response = match &trip.fate {
             Fate::LostBefore => return Err(Lost),
             Fate::Refused(fault) => self.region().refusal(&request, fault),
+            Fate::Garbled { handled } => {
+                let answer = handled.then(|| self.handle(&caller, &request));
+                self.region().garble(&request, answer)
+            }
             Fate::Delivered | Fate::LostAfter | Fate::TimedOutAfter => {
                 self.wait_for_mail(&request).await;
                 self.handle(&caller, &request)

@@ -109,6 +109,8 @@ pub enum Strike {
     TimedOutAfter,
     /// AWS refuses and does nothing.
     Refused(Fault),
+    /// What arrives is no answer; every other time the change is made all the same.
+    Garbled,
     /// The answer takes this much longer.
     Delayed(Duration),
 }

@@ -20,6 +20,8 @@ mod retry;
 mod tagging;
 mod token;
 #[cfg(all(test, feature = "drill"))]
+mod hostile;
+#[cfg(all(test, feature = "drill"))]
 mod wire;
 mod xml;
 

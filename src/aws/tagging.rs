@@ -11,6 +11,10 @@ use crate::world::{Consistency, Shape, Standing, Term};
 
 pub(super) type Tags = BTreeMap<String, String>;
 
+/// No data was ever carried over so often. A tag is anybody's to write: what it
+/// says beyond this is no epoch, and the next one always finds its number.
+const LARGEST_EPOCH: u64 = 1 << 40;
+
 /// AWS takes no more on one resource.
 const MOST_TAGS: usize = 50;
 
@@ -49,8 +53,10 @@ pub(super) fn epoch(tags: &Tags) -> Result<Epoch, String> {
 fn parse_epoch(key: &str, value: &str) -> Result<Epoch, String> {
     value
         .parse()
+        .ok()
+        .filter(|epoch| *epoch <= LARGEST_EPOCH)
         .map(Epoch)
-        .map_err(|_| format!("the tag {key} says {value:?}, which is no epoch"))
+        .ok_or_else(|| format!("the tag {key} says {value:?}, which is no epoch"))
 }
 
 pub(super) fn standing(tags: &Tags) -> Result<Standing, String> {

@@ -160,7 +160,7 @@ impl Stand {
     }
 }
 
-fn spec(name: &str) -> GroupSpec {
+pub(super) fn spec(name: &str) -> GroupSpec {
     GroupSpec {
         name: name.into(),
         kind: Kind::Asg,

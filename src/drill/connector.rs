@@ -277,6 +277,12 @@ impl Line {
                 tokio::time::sleep(trip.inbound).await;
                 respond(response)
             }
+            Fate::Garbled { handled } => {
+                let answer = handled.then(|| self.deliver(&request));
+                tokio::time::sleep(trip.inbound).await;
+                let garbage = self.shared.lock().garble(&request, answer);
+                respond(garbage)
+            }
             Fate::LostAfter => {
                 self.deliver(&request);
                 tokio::time::sleep(trip.inbound).await;

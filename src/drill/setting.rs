@@ -159,10 +159,11 @@ pub(super) fn staleness(lag: SignedDuration) -> Staleness {
     }
 }
 
-pub(super) fn rule(mishap: &Mishap) -> FaultRule {
+pub fn rule(mishap: &Mishap) -> FaultRule {
     let strike = match mishap.kind {
         MishapKind::Lost => Strike::LostBefore,
         MishapKind::LostAnswer => Strike::LostAfter,
+        MishapKind::Garbled => Strike::Garbled,
         MishapKind::Timeout => Strike::TimedOutAfter,
         MishapKind::Throttled => Strike::Refused(Fault::request_limit()),
         MishapKind::Broken => Strike::Refused(Fault::internal()),

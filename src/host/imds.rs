@@ -62,10 +62,14 @@ impl Imds {
     async fn ask_identity(&self) -> Result<Identity, HostError> {
         let (instance, zone) = tokio::join!(self.ask(INSTANCE), self.ask(ZONE));
         match (instance?, zone?) {
-            (Some(instance), Some(zone)) => Ok(Identity {
+            // It is kept for life: a proxy's page must not become a name.
+            (Some(instance), Some(zone)) if is_id(&instance) && is_zone(&zone) => Ok(Identity {
                 instance: InstanceId::new(instance),
                 zone: Zone::new(zone),
             }),
+            (Some(_), Some(_)) => Err(HostError::NoMetadata(
+                "what it calls the instance or its zone is no such name".to_owned(),
+            )),
             _ => Err(HostError::NoMetadata(
                 "it knows no instance id or no zone".to_owned(),
             )),
@@ -128,11 +132,27 @@ fn deepest(error: &dyn std::error::Error) -> String {
     deepest.to_string()
 }
 
+fn is_id(text: &str) -> bool {
+    let digits = text.strip_prefix("i-").unwrap_or_default();
+    !digits.is_empty()
+        && digits
+            .bytes()
+            .all(|c| c.is_ascii_alphanumeric() || c == b'-')
+}
+
+fn is_zone(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
+}
+
 fn told_to_go(target: Option<&str>, spot: Option<&str>) -> Option<String> {
     if target == Some("Terminated") {
         return Some("Auto Scaling is terminating it".to_owned());
     }
     let notice: Value = serde_json::from_str(spot?).unwrap_or_default();
+    // A page of somebody on the way is no notice: it would stop a sound service.
+    if !notice.is_object() {
+        return None;
+    }
     let field = |name| notice.get(name).and_then(Value::as_str);
     // Whatever the notice says in detail, that there is one is the news.
     let action = field("action").unwrap_or("interrupt");
@@ -176,7 +196,7 @@ fn start_of(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{plans, risk, told_to_go};
+    use super::{is_id, is_zone, plans, risk, told_to_go};
 
     #[test]
     fn what_is_announced_is_said_in_short() {
@@ -228,8 +248,25 @@ mod tests {
             Some("EC2 will terminate this spot instance at 2026-11-20T10:00:00Z")
         );
         assert_eq!(
-            told_to_go(None, Some("garbled")).as_deref(),
+            told_to_go(None, Some("{}")).as_deref(),
             Some("EC2 will interrupt this spot instance")
         );
+    }
+
+    #[test]
+    fn a_page_of_a_proxy_is_neither_a_notice_nor_a_name() {
+        for page in [
+            "",
+            "null",
+            "garbled",
+            "[]",
+            "<html><body>Sign in</body></html>",
+        ] {
+            assert_eq!(told_to_go(Some(page), Some(page)), None, "{page}");
+            assert!(!is_id(page), "{page}");
+        }
+        assert!(!is_zone("<html>") && !is_zone("") && !is_id("i-"));
+        assert!(is_id("i-0123456789abcdef0") && is_zone("us-east-1a"));
+        assert!(is_zone("us-west-2-lax-1a"));
     }
 }

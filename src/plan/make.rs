@@ -98,6 +98,13 @@ pub(super) fn blank<'a>(
         });
         return Next::Wait;
     }
+    if let Some(found) = nameless(scene) {
+        plan.hold(Hold::Nameless {
+            volume: spec.name.clone(),
+            found,
+        });
+        return Next::Wait;
+    }
     if let Some(hold) = life_before(scene, spec) {
         plan.hold(hold);
         return Next::Wait;
@@ -117,6 +124,14 @@ pub(super) fn blank<'a>(
         shape: spec.first.clone(),
         tags: BTreeMap::new(),
     }))
+}
+
+/// A copy that lost its name, by whatever hand, may be the only one.
+fn nameless(scene: &Scene<'_>) -> Option<String> {
+    let mut snapshots = scene.snapshots.values().filter(|s| s.name.is_none());
+    let mut volumes = scene.volumes.values().filter(|v| v.name.is_none());
+    let snapshot = snapshots.next().map(|snapshot| snapshot.id.to_string());
+    snapshot.or_else(|| volumes.next().map(|volume| volume.id.to_string()))
 }
 
 /// Any member that has something untagged at the configured device had a life

@@ -213,6 +213,11 @@ impl Display for Hold {
                 device,
                 found,
             } => adopt_first(f, volume, (instance, device), found),
+            Self::Nameless { volume, found } => write!(
+                f,
+                "{found} belongs to this group and does not say whose data it is; before a first \
+                 {volume} is made, tag it with rehome:volume, or take its tag rehome:group away"
+            ),
             Self::DeviceTaken {
                 volume,
                 instance,

@@ -357,6 +357,11 @@ pub enum Hold {
         device: String,
         found: VolumeId,
     },
+    /// Something of the group does not say which volume's data it is.
+    Nameless {
+        volume: VolumeName,
+        found: String,
+    },
     /// Something that is not ours sits at the configured device.
     DeviceTaken {
         volume: VolumeName,

@@ -4,6 +4,7 @@
 
 mod addresses;
 mod hooks;
+mod hostile;
 mod lineages;
 mod machine;
 mod outages;

@@ -131,17 +131,32 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         #[cfg(feature = "drill")]
         Command::Drill(options) => rehearse(options),
         #[cfg(feature = "drill")]
-        Command::Region(options) => {
-            let options = region::Options {
-                listen: options.listen,
-                seed: options.seed,
-                latency_scale: options.latency_scale,
-            };
-            on_runtime(async {
-                let served = region::run(&options, clock()).await;
-                served.map_err(|error| Failure::Failed(error.to_string()))
-            })
-        }
+        Command::Region(options) => on_runtime(play(options)),
+    }
+}
+
+#[cfg(feature = "drill")]
+async fn play(options: crate::cli::Region) -> Result<(), Failure> {
+    let judged = match &options.judge {
+        None => None,
+        Some(file) => Some(configuration(Some(file))?.groups),
+    };
+    let options = region::Options {
+        listen: options.listen,
+        seed: options.seed,
+        latency_scale: options.latency_scale,
+        mishaps: options.mishap,
+        judged,
+    };
+    let sentences = region::run(&options, clock())
+        .await
+        .map_err(|error| Failure::Failed(error.to_string()))?;
+    for sentence in &sentences {
+        print_json(sentence)?;
+    }
+    match sentences.iter().all(|sentence| sentence.is_good()) {
+        true => Ok(()),
+        false => Err(Failure::Said(1)),
     }
 }
 

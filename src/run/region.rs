@@ -1,14 +1,20 @@
-//! `rehome region`: the emulated region on a port, for anybody's client.
+//! `rehome region`: the emulated region on a port, for anybody's client; and,
+//! when it is asked to, the judge of whoever spoke to it.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use rehome_region::serve;
-use rehome_region::{Region, Settings};
+use rehome_region::{Region, Settings, Witness, serve, serve_witnessed};
 use thiserror::Error;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::clock::Clock;
+use crate::drill::jury::{Jury, Sentence};
+use crate::drill::scenario::Mishap;
+use crate::drill::setting;
+use crate::spec::GroupSpec;
 
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -17,6 +23,10 @@ pub struct Options {
     pub seed: u64,
     /// Every duration of the region is multiplied by this.
     pub latency_scale: f64,
+    /// What goes wrong on the way, by chance.
+    pub mishaps: Vec<Mishap>,
+    /// The groups to judge when it ends, if that is asked for.
+    pub judged: Option<Vec<GroupSpec>>,
 }
 
 #[derive(Debug, Error)]
@@ -29,8 +39,8 @@ pub enum RegionError {
     Scale(f64),
 }
 
-/// Serves until it is interrupted.
-pub async fn run(options: &Options, clock: Clock) -> Result<(), RegionError> {
+/// Serves until it is told to end; then says what it found of the judged groups.
+pub async fn run(options: &Options, clock: Clock) -> Result<Vec<Sentence>, RegionError> {
     if !(0.0..=1_000.0).contains(&options.latency_scale) {
         return Err(RegionError::Scale(options.latency_scale));
     }
@@ -40,14 +50,42 @@ pub async fn run(options: &Options, clock: Clock) -> Result<(), RegionError> {
     };
     let listener = TcpListener::bind(&options.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let settings = Settings {
+    let mut settings = Settings {
         seed: options.seed,
         latency_scale: options.latency_scale,
         ..Settings::default()
     };
+    settings.faults.rules = options.mishaps.iter().map(setting::rule).collect();
     let name = settings.name.clone();
     let account = settings.account.clone();
     let region = Arc::new(Mutex::new(Region::new(settings, clock.now())));
+    introduce(&name, &account, address);
+    let jury = options
+        .judged
+        .clone()
+        .map(|groups| Arc::new(Jury::new(groups)));
+    let time = clock.clone();
+    let served = async {
+        match &jury {
+            None => serve(Arc::clone(&region), listener, move || time.now()).await,
+            Some(jury) => {
+                let witness: Arc<dyn Witness> = Arc::clone(jury) as Arc<dyn Witness>;
+                serve_witnessed(Arc::clone(&region), listener, move || time.now(), witness).await
+            }
+        }
+    };
+    let mut end = signal(SignalKind::terminate()).map_err(RegionError::Stopped)?;
+    tokio::select! {
+        biased;
+        interrupted = tokio::signal::ctrl_c() => interrupted.map_err(RegionError::Stopped)?,
+        _ = end.recv() => {}
+        ended = served => ended.map_err(RegionError::Stopped)?,
+    }
+    let mut region = region.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(jury.map_or_else(Vec::new, |jury| jury.judge(&mut region, clock.now())))
+}
+
+fn introduce(name: &str, account: &str, address: SocketAddr) {
     // Nobody reading this is no reason not to serve.
     let _ = write!(
         io::stdout(),
@@ -59,9 +97,4 @@ pub async fn run(options: &Options, clock: Clock) -> Result<(), RegionError> {
          An SQS queue with the region's events is at http://{address}/{account}/events\n"
     );
     let _ = io::stdout().flush();
-    tokio::select! {
-        biased;
-        interrupted = tokio::signal::ctrl_c() => interrupted.map_err(RegionError::Stopped),
-        ended = serve(region, listener, move || clock.now()) => ended.map_err(RegionError::Stopped),
-    }
 }

@@ -312,6 +312,25 @@ fn nothing_that_ships_can_panic_by_choice() {
     );
 }
 
+#[test]
+fn every_crate_forbids_unsafe_code() {
+    let roots = ["src/lib.rs", "src/main.rs", "region/src/lib.rs"];
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"));
+    let mut breaches = Vec::new();
+    if !manifest.unwrap().contains("unsafe_code = \"forbid\"") {
+        breaches.push("Cargo.toml: the workspace's lints".to_owned());
+    }
+    for source in read(SHIPPED) {
+        if roots.contains(&source.path.as_str()) && !source.raw.contains("#![forbid(unsafe_code)]")
+        {
+            breaches.push(source.path.clone());
+        }
+        breaches.extend(source.naming("unsafe {"));
+        breaches.extend(source.naming("unsafe fn"));
+    }
+    report("No crate has unsafe code, and none may", breaches);
+}
+
 fn report(rule: &str, breaches: Vec<String>) {
     assert!(
         breaches.is_empty(),

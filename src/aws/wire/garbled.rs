@@ -279,6 +279,11 @@ async fn an_answer_without_an_end_is_cut_off() {
     let error = aws.volumes_now(&BTreeSet::from(["vol-1".into()])).await;
     let error = error.unwrap_err();
     assert_eq!(error.meaning, Meaning::Unavailable);
-    let source = std::error::Error::source(&error).unwrap().to_string();
-    assert!(source.contains("bytes"), "{source}");
+    let mut why = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(deeper) = source {
+        why.push_str(&format!(": {deeper}"));
+        source = deeper.source();
+    }
+    assert!(why.contains("more than 16777216 bytes"), "{why}");
 }

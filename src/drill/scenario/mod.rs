@@ -21,7 +21,7 @@ mod parse;
 
 use jiff::SignedDuration;
 
-pub use self::parse::{ScenarioError, parse};
+pub use self::parse::{ScenarioError, mishap, parse};
 use super::blows::Blow;
 use crate::ids::VolumeName;
 use crate::spec::{GroupSpec, Kind};
@@ -188,6 +188,8 @@ pub enum MishapKind {
     Lost,
     LostAnswer,
     Timeout,
+    /// What comes back is no answer: a proxy's page, half a document.
+    Garbled,
     Throttled,
     Broken,
 }
@@ -228,6 +230,7 @@ built_in!(
     "outage-returns",
     "flapping-alarm",
     "false-alarm",
+    "garbled",
 );
 
 /// A built-in scenario by its name.

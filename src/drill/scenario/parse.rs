@@ -289,7 +289,8 @@ fn expectation(words: &[&str]) -> Result<Expectation, String> {
     }
 }
 
-fn mishap(rest: &str) -> Result<Mishap, String> {
+/// `ACTION KIND PERCENT%`.
+pub fn mishap(rest: &str) -> Result<Mishap, String> {
     let [action, kind, percent] = rest.split_whitespace().collect::<Vec<_>>()[..] else {
         return Err("a mishap is `mishap ACTION KIND PERCENT%`".to_owned());
     };
@@ -297,11 +298,12 @@ fn mishap(rest: &str) -> Result<Mishap, String> {
         "lost" => MishapKind::Lost,
         "lost-answer" => MishapKind::LostAnswer,
         "timeout" => MishapKind::Timeout,
+        "garbled" => MishapKind::Garbled,
         "throttled" => MishapKind::Throttled,
         "broken" => MishapKind::Broken,
         _ => {
             return Err(format!(
-                "`{kind}` is none of lost, lost-answer, timeout, throttled, broken"
+                "`{kind}` is none of lost, lost-answer, timeout, garbled, throttled, broken"
             ));
         }
     };

@@ -35,7 +35,7 @@ fn instance_state() -> impl Strategy<Value = InstanceState> {
 prop_compose! {
     /// Up to three members (or a pair), two volumes and three snapshots, in any
     /// state.
-    fn story()(
+    pub(super) fn story()(
         members in prop::collection::vec((lifecycle(), instance_state(), 0..2_u8, any::<bool>()), 0..4),
         volumes in prop::collection::vec((0..2_u8, 0..4_u64, 0..3_u8, prop::option::of(0..3_u8)), 0..3),
         snapshots in prop::collection::vec((0..3_u8, 0..4_u64, any::<bool>(), -7200..60_i64, 0..3_u8), 0..4),
