@@ -168,7 +168,7 @@ const VALUES: &[&str] = &[
     "ALARM",
     "GreaterThanThreshold",
     "Maximum",
-    "tag:rehome:group",
+    "tag:owner",
     "tag:*",
     "tag-key",
     "volume-id",

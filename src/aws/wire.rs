@@ -10,6 +10,7 @@
 
 mod acting;
 mod asking;
+mod bitten;
 mod garbled;
 mod moving;
 mod observing;

@@ -155,9 +155,9 @@ fn told_to_go(target: Option<&str>, spot: Option<&str>) -> Option<String> {
     }
     let field = |name| notice.get(name).and_then(Value::as_str);
     // Whatever the notice says in detail, that there is one is the news.
-    let action = field("action").unwrap_or("interrupt");
+    let action = start_of(field("action").unwrap_or("interrupt"));
     Some(match field("time") {
-        Some(time) => format!("EC2 will {action} this spot instance at {time}"),
+        Some(time) => format!("EC2 will {action} this spot instance at {}", start_of(time)),
         None => format!("EC2 will {action} this spot instance"),
     })
 }
@@ -189,14 +189,18 @@ fn plans(events: &str) -> Vec<String> {
     events.iter().take(MOST_PLANS).filter_map(plan).collect()
 }
 
-/// Enough of it to know what is meant.
+/// Enough of it to know what is meant, and nothing that a terminal obeys.
 fn start_of(text: &str) -> String {
-    text.chars().take(100).collect()
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().take(100).map(plain).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{is_id, is_zone, plans, risk, told_to_go};
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::{MOST_PLANS, is_id, is_zone, plans, risk, told_to_go};
 
     #[test]
     fn what_is_announced_is_said_in_short() {
@@ -268,5 +272,36 @@ mod tests {
         assert!(!is_zone("<html>") && !is_zone("") && !is_id("i-"));
         assert!(is_id("i-0123456789abcdef0") && is_zone("us-east-1a"));
         assert!(is_zone("us-west-2-lax-1a"));
+    }
+
+    const FIELDS: &[&str] = &["action", "time", "noticeTime", "State", "Code", "NotBefore"];
+
+    /// What nobody should answer, among it the right fields with odd contents.
+    fn page() -> impl Strategy<Value = String> {
+        let word = prop_oneof!["active", ".{0,400}"].prop_map(serde_json::Value::from);
+        let field = prop_oneof![3 => word, 1 => Just(json!(null)), 1 => any::<i64>().prop_map(|n| json!(n))];
+        let object = prop::collection::btree_map(prop::sample::select(FIELDS), field, 0..6)
+            .prop_map(|object| json!(object));
+        prop_oneof![
+            ".{0,200}",
+            object.clone().prop_map(|object| object.to_string()),
+            prop::collection::vec(object, 0..40).prop_map(|list| json!(list).to_string()),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_answered_is_said_in_short_and_safely(page in page()) {
+            let mut said = plans(&page);
+            prop_assert!(said.len() <= MOST_PLANS);
+            said.push(risk(&page));
+            said.extend(told_to_go(Some(&page), Some(&page)));
+            for text in said {
+                prop_assert!(text.chars().count() < 300 && !text.chars().any(char::is_control), "{text:?}");
+            }
+            for name in [is_id(&page), is_zone(&page)] {
+                prop_assert!(!name || page.bytes().all(|byte| byte.is_ascii_graphic()));
+            }
+        }
     }
 }

@@ -83,6 +83,8 @@ pub(super) fn at<'m>(mounts: &'m [Mount], point: &Path) -> Option<&'m Mount> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use proptest::prelude::*;
+
     use super::*;
 
     const TABLE: &[u8] = b"\
@@ -146,5 +148,30 @@ mod tests {
     fn this_machine_can_be_read() {
         let mounts = parse(&std::fs::read("/proc/self/mountinfo").unwrap()).unwrap();
         assert!(at(&mounts, Path::new("/")).is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn any_table_is_read_or_refused(
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+            fields in prop::collection::vec("(-|[0-7:/]{0,4}|(\\\\[0-9]{0,4}){0,3})", 0..14),
+            lines in 0..4_usize,
+        ) {
+            let _ = parse(&bytes);
+            let line = format!("{}\n", fields.join(" "));
+            if let Ok(mounts) = parse(line.repeat(lines).as_bytes()) {
+                prop_assert_eq!(mounts.len(), if line == "\n" { 0 } else { lines });
+            }
+        }
+
+        #[test]
+        fn what_the_kernel_escaped_is_what_it_was(name in "[a-z \t\n\\\\]{0,40}") {
+            let escaped: String = name.chars().map(|c| match c {
+                ' ' | '\t' | '\n' | '\\' => format!("\\{:03o}", u32::from(c)),
+                plain => plain.to_string(),
+            }).collect();
+            let plain = unescape(escaped.as_bytes());
+            prop_assert_eq!(plain.to_str(), Some(name.as_str()));
+        }
     }
 }

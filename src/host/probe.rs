@@ -160,6 +160,8 @@ fn field<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+    use proptest::prelude::*;
+
     use super::*;
 
     fn ended(code: i32, stdout: &str, stderr: &str) -> Ended {
@@ -259,5 +261,21 @@ mod tests {
             assert_eq!(begins_with_zeros(&path).unwrap(), zero);
         }
         std::fs::remove_file(path).unwrap();
+    }
+
+    proptest! {
+        /// Anything may stand on a disk; so may half of what should.
+        #[test]
+        fn no_superblock_panics(
+            mut block in prop::collection::vec(any::<u8>(), 0..1100),
+            kind in 0..3_u8,
+        ) {
+            let magic: &[u8] = if kind == 1 { &[0x53, 0xEF] } else { b"XFSB" };
+            let at = if kind == 1 { 0x38 } else { 0 };
+            if let Some(place) = block.get_mut(at..at + magic.len()).filter(|_| kind > 0) {
+                place.copy_from_slice(magic);
+            }
+            let _ = (ext4_bytes(&block), ext4_damage(&block), xfs_bytes(&block));
+        }
     }
 }

@@ -213,11 +213,7 @@ impl Display for Hold {
                 device,
                 found,
             } => adopt_first(f, volume, (instance, device), found),
-            Self::Nameless { volume, found } => write!(
-                f,
-                "{found} belongs to this group and does not say whose data it is; before a first \
-                 {volume} is made, tag it with rehome:volume, or take its tag rehome:group away"
-            ),
+            Self::Nameless { volume, found } => nameless(f, volume, found),
             Self::DeviceTaken {
                 volume,
                 instance,
@@ -286,6 +282,14 @@ fn of_pair(f: &mut Formatter<'_>, hold: &Hold) -> fmt::Result {
         ),
         _ => Ok(()),
     }
+}
+
+fn nameless(f: &mut Formatter<'_>, volume: &VolumeName, found: &str) -> fmt::Result {
+    write!(
+        f,
+        "{found} belongs to this group and does not say whose data it is; before a first {volume} \
+         is made, tag it with rehome:volume, or take its tag rehome:group away"
+    )
 }
 
 fn too_many_members(f: &mut Formatter<'_>, desired: u32, candidates: usize) -> fmt::Result {

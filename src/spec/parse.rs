@@ -105,7 +105,8 @@ fn syntax(source: &Source<'_>, error: &toml::de::Error) -> ConfigError {
         .lines()
         .nth(line.saturating_sub(1))
         .unwrap_or_default();
-    let near: String = near.trim().chars().take(60).collect();
+    let visible = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    let near: String = near.trim().chars().take(60).map(visible).collect();
     let near = if near.is_empty() {
         String::new()
     } else {

@@ -7,7 +7,7 @@ use crate::ids::AllocationId;
 use crate::plan::step::{Action, Activation, Cause};
 use crate::world::{Standing, Term, Transition};
 
-fn activate(volume: &VolumeId, holder: &InstanceId, epoch: u64) -> Step {
+pub(super) fn activate(volume: &VolumeId, holder: &InstanceId, epoch: u64) -> Step {
     Step::Activate {
         holder: holder.clone(),
         since: "2026-01-01T01:00:00Z".parse().unwrap(),

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::properties::story;
 use super::worlds::{Story, at};
-use crate::ids::Epoch;
+use crate::ids::{Epoch, VolumeName};
 use crate::plan::Step;
 use crate::world::*;
 
@@ -125,9 +125,12 @@ proptest! {
         let plan = story.plan();
         for step in plan.steps.iter().chain(&plan.upkeep) {
             match step {
-                Step::CreateVolume { source: None, .. } => {
-                    prop_assert!(story.group().markers.is_empty() && story.snapshots().is_empty());
-                    prop_assert!(story.volumes().values().all(|v| v.standing == Standing::New));
+                Step::CreateVolume { source: None, name, .. } => {
+                    let may_be = |of: &Option<VolumeName>| of.as_ref().is_none_or(|of| of == name);
+                    prop_assert!(!story.group().markers.contains_key(name));
+                    prop_assert!(!story.snapshots().values().any(|s| may_be(&s.name)));
+                    let mut volumes = story.volumes().values().filter(|v| may_be(&v.name));
+                    prop_assert!(volumes.all(|v| v.standing == Standing::New && v.name.is_some()));
                 }
                 Step::Format { volume, .. } => {
                     prop_assert_eq!(&story.volumes()[volume].standing, &Standing::New);
@@ -163,6 +166,7 @@ proptest! {
 #[test]
 fn a_copy_without_a_name_is_data_all_the_same() {
     let mut story = Story::new()
+        .no_agent()
         .member("i-0", Lifecycle::PendingWait, "a")
         .instance("i-0", InstanceState::Running, at(0))
         .snapshot(

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod hostile;
 mod load;
 
 use proptest::prelude::*;
