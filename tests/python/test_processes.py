@@ -28,7 +28,7 @@ def test_somebody_who_spoils_answers_spoils_no_data(tmp_path):
 
 def test_a_daemon_over_many_groups_holds_no_more_and_no_more(tmp_path):
     began = time.monotonic()
-    samples, incidents = soak.run(tmp_path, groups=20, seconds=25, seed=13)
+    samples, incidents = soak.run(tmp_path, groups=50, seconds=40, seed=13)
     found = soak.figures(samples)
     assert incidents > 5 and samples, time.monotonic() - began
     # In so short a time noise is all there is: a leak of each look would show.
