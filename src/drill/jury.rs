@@ -160,6 +160,8 @@ impl Jury {
                 addresses: &addresses,
                 unsettled: &unsettled,
                 must_settle: true,
+                naps: &[],
+                late: &[],
             });
             let terms = ledger.terms.iter();
             let terms = terms.filter(|term| is_of_group(seen.volumes.get(&term.volume), spec));
