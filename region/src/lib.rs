@@ -16,6 +16,8 @@
 //! model      the state     engine: what is due     record: what happened
 //! ```
 
+#![forbid(unsafe_code)]
+
 pub mod autoscaling;
 pub mod cloudwatch;
 mod content;
