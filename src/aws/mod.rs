@@ -10,6 +10,8 @@ mod convert;
 mod errors;
 mod existing;
 mod fits;
+#[cfg(all(test, feature = "drill"))]
+mod hostile;
 mod inspect;
 mod lookup;
 mod memory;
@@ -19,8 +21,6 @@ mod queue;
 mod retry;
 mod tagging;
 mod token;
-#[cfg(all(test, feature = "drill"))]
-mod hostile;
 #[cfg(all(test, feature = "drill"))]
 mod wire;
 mod xml;
