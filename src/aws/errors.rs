@@ -114,7 +114,11 @@ impl AwsError {
                 let code = metadata.code().unwrap_or_default();
                 let message = metadata.message().unwrap_or_default();
                 let status = context.raw().status().as_u16();
-                answered(code, message, meaning(code, message, status))
+                let meaning = meaning(code, message, status);
+                match (code, message) {
+                    ("", "") => answered("", &format!("it is refused with HTTP {status}"), meaning),
+                    _ => answered(code, message, meaning),
+                }
             }
             unread @ SdkError::ResponseError(_) => {
                 let raw = unread.raw_response();

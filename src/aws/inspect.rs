@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::call::Ask;
 use super::retry::Policy;
 use super::{Aws, AwsError, Meaning};
-use crate::check::{Facts, GroupSetup, LaunchSource, Reached};
+use crate::check::{Body, Facts, GroupSetup, LaunchSource, Reached};
 use crate::ids::InstanceId;
 use crate::plan::Plan;
 use crate::spec::{GroupSpec, Kind};
@@ -58,7 +58,10 @@ impl Aws {
             None => Seen::Known(None),
         };
         let ids = everyone(spec, &world);
-        let bodies = route.seen(EC2, Box::pin(self.bodies(&ids)).await);
+        let bodies = match ids.is_empty() {
+            true => route.seen(EC2, Box::pin(self.ask_ec2()).await),
+            false => route.seen(EC2, Box::pin(self.bodies(&ids)).await),
+        };
         let mut protection = BTreeMap::new();
         if let Kind::Pair { members } = &spec.kind {
             for id in members {
@@ -70,10 +73,11 @@ impl Aws {
             [] => Seen::Known(BTreeMap::new()),
             names => route.seen(MONITORING, Box::pin(self.alarm_setups(names)).await),
         };
-        if let Some(url) = queue {
-            route.note(SQS, Box::pin(self.ask_queue(url)).await.err().as_ref());
-        }
-        let asked = Box::pin(self.may_it(spec, &world, &plan)).await;
+        let queue = match queue {
+            Some(url) => Some(route.seen(SQS, Box::pin(self.is_queue(url)).await)),
+            None => None,
+        };
+        let asked = Box::pin(self.may_it(spec, &world, &plan, &hooks)).await;
         Facts {
             world,
             plan,
@@ -84,20 +88,37 @@ impl Aws {
             bodies,
             protection,
             alarms,
+            queue,
             asked,
             reached: route.reached(),
             machine: None,
+            mute: None,
         }
     }
 
-    /// Whether the queue answers; its attributes are not looked at.
-    async fn ask_queue(&self, url: &str) -> Result<(), AwsError> {
-        let ask = read("sqs:GetQueueAttributes", format!("look at the queue {url}"));
+    /// Whether EC2 answers, where there is no instance to ask it about.
+    async fn ask_ec2(&self) -> Result<BTreeMap<InstanceId, Body>, AwsError> {
+        let ask = read("ec2:DescribeInstances", "look at any instance");
         self.call(&ask, async || {
-            self.sqs.get_queue_attributes().queue_url(url).send().await
+            self.ec2.describe_instances().max_results(5).send().await
         })
         .await
-        .map(|_| ())
+        .map(|_| BTreeMap::new())
+    }
+
+    /// Whether it exists; its attributes are not looked at.
+    async fn is_queue(&self, url: &str) -> Result<bool, AwsError> {
+        let ask = read("sqs:GetQueueAttributes", format!("look at the queue {url}"));
+        let answer = self
+            .call(&ask, async || {
+                self.sqs.get_queue_attributes().queue_url(url).send().await
+            })
+            .await;
+        match answer {
+            Ok(_) => Ok(true),
+            Err(error) if error.meaning == Meaning::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::facts::Facts;
 use super::finding::{Finding, Part, Sheet};
-use super::mend::{advice, aws};
+use super::mend::{Command, advice, aws, rehome};
 use crate::ids::InstanceId;
 use crate::spec::{AddressSpec, GroupSpec};
 use crate::world::{Address, AddressFound};
@@ -33,9 +33,8 @@ fn one(
             format!("there is no Elastic IP with {wanted}"),
             "clients find nobody after a failover",
             match wanted {
-                AddressSpec::Allocation(_) => {
-                    advice("write the allocation id of an address that exists")
-                }
+                AddressSpec::Allocation(_) => aws("ec2 describe-addresses")
+                    .and("--query 'Addresses[].[AllocationId,PublicIp]'  # which one is meant?"),
                 AddressSpec::Tag { key, value } => aws("ec2 create-tags")
                     .and("--resources eipalloc-THE-ADDRESS")
                     .with("tags", format!("Key={key},Value={value}")),
@@ -51,10 +50,21 @@ fn one(
                     ids.join(", ")
                 ),
                 "rehome moves none of them, because it cannot know which is meant",
-                advice("take the tag off all but one, or write the allocation id"),
+                untag(wanted, &ids),
             );
         }
         AddressFound::One(address) => held(sheet, facts, spec, address),
+    }
+}
+
+/// Off all but the first: which of them is meant, a person knows.
+fn untag(wanted: &AddressSpec, ids: &[&str]) -> Command {
+    match (wanted, ids) {
+        (AddressSpec::Tag { key, value }, [first, others @ ..]) => aws("ec2 delete-tags")
+            .and(&format!("--resources {}", others.join(" ")))
+            .with("tags", format!("Key={key},Value={value}"))
+            .note(&format!("if {first} is the one that is meant")),
+        _ => advice("write the allocation id of the one that is meant"),
     }
 }
 
@@ -71,11 +81,17 @@ fn held(sheet: &mut Sheet, facts: &Facts, spec: &GroupSpec, address: &Address) {
         Some(holder) if facts.plan.holder.as_ref() == Some(holder) => {
             sheet.right("address", format!("{what} is with the holder {holder}"));
         }
+        Some(other) if facts.world.group.known().is_none() && !holds(facts, other) => sheet.untold(
+            "address",
+            format!(
+                "{what} is with {other}; whether that is an instance of this group is not known"
+            ),
+        ),
         Some(other) if is_ours(facts, other) => sheet.warning(
             "address",
             format!("{what} is with {other}, which is not the holder"),
             "a move is under way, or stuck",
-            super::mend::rehome(&format!("plan --config FILE --group {}", spec.name)),
+            rehome(&format!("plan --config FILE --group {}", spec.name)),
         ),
         Some(stranger) => sheet.wrong(
             "address",
@@ -88,20 +104,20 @@ fn held(sheet: &mut Sheet, facts: &Facts, spec: &GroupSpec, address: &Address) {
 
 /// A member, or one that still has a volume of the group.
 fn is_ours(facts: &Facts, instance: &InstanceId) -> bool {
-    let member = facts
-        .world
-        .group
-        .known()
-        .is_none_or(|group| group.members.contains_key(instance));
-    let volumes = facts.world.volumes.known().into_iter().flatten();
-    let holds = volumes
-        .flat_map(|(_, volume)| &volume.attachments)
-        .any(|at| at.instance == *instance);
-    member || holds
+    let group = facts.world.group.known();
+    let member = group.is_some_and(|group| group.members.contains_key(instance));
+    member || holds(facts, instance)
 }
 
-fn elsewhere(address: &Address) -> super::mend::Command {
+fn holds(facts: &Facts, instance: &InstanceId) -> bool {
+    let volumes = facts.world.volumes.known().into_iter().flatten();
+    volumes
+        .flat_map(|(_, volume)| &volume.attachments)
+        .any(|at| at.instance == *instance)
+}
+
+fn elsewhere(address: &Address) -> Command {
     aws("ec2 disassociate-address")
         .with("public-ip", &address.public_ip)
-        .and("  # or configure another address")
+        .note("or configure another address")
 }

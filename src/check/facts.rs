@@ -26,10 +26,15 @@ pub struct Facts {
     /// Of the members of a pair.
     pub protection: BTreeMap<InstanceId, Seen<Protection>>,
     pub alarms: Seen<BTreeMap<String, AlarmSetup>>,
+    /// None: no queue is configured. False: it does not exist.
+    pub queue: Option<Seen<bool>>,
     pub asked: Vec<Asked>,
     pub reached: Vec<Reached>,
     /// None: this machine is no instance of the group.
     pub machine: Option<MachineFacts>,
+    /// This machine, as its firmware names it, where its metadata service says
+    /// nothing.
+    pub mute: Option<InstanceId>,
 }
 
 // ------------------------------------------------------------- the group
@@ -104,6 +109,8 @@ pub struct Template {
     pub public_ip: Option<bool>,
     /// The decoded user data; None: it has none.
     pub user_data: Option<String>,
+    /// Keys of the tags that it puts on volumes.
+    pub volume_tags: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,8 +160,11 @@ pub struct AlarmSetup {
     /// None: a composite alarm, or one on an expression.
     pub metric: Option<MetricSetup>,
     pub composite: bool,
-    /// ARNs of what it sets off.
+    /// ARNs of what it sets off when it rings, and when it is over.
     pub actions: Vec<String>,
+    pub ok_actions: Vec<String>,
+    /// False: its actions are switched off.
+    pub acts: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -22,6 +22,26 @@ pub struct Finding {
     pub mend: Option<String>,
 }
 
+/// How a line begins that can be copied into a shell.
+const PROGRAMS: &[&str] = &[
+    "aws ",
+    "rehome ",
+    "systemctl ",
+    "cp ",
+    "mv ",
+    "umount ",
+    "lsblk ",
+    "dnf ",
+];
+
+impl Finding {
+    /// Is what mends it a command, and not a sentence?
+    pub fn is_command(&self) -> bool {
+        let mend = self.mend.as_deref().unwrap_or_default();
+        PROGRAMS.iter().any(|program| mend.starts_with(program))
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Part {
@@ -114,7 +134,12 @@ impl Sheet {
     }
 
     pub(super) fn unknown(&mut self, check: &'static str, why: &str) {
-        self.untold(check, format!("could not be read: {why}"));
+        // An error of AWS says by itself what could not be done.
+        let says = match why.starts_with("could not ") {
+            true => why.to_owned(),
+            false => format!("could not be read: {why}"),
+        };
+        self.untold(check, says);
     }
 
     /// What nobody can be asked about.

@@ -28,7 +28,8 @@ pub(super) fn judge(facts: &Facts, spec: &GroupSpec) -> Vec<Finding> {
                 spec.name
             ),
             "there is nothing to look after",
-            "make the group, or write its real name into the configuration",
+            aws("autoscaling describe-auto-scaling-groups")
+                .and("--query 'AutoScalingGroups[].AutoScalingGroupName'  # its real name?"),
         ),
         Some(Some(setup)) => {
             sizes(&mut sheet, spec, setup);
@@ -39,6 +40,16 @@ pub(super) fn judge(facts: &Facts, spec: &GroupSpec) -> Vec<Finding> {
         }
     }
     sheet.done()
+}
+
+/// With the subnets that are of use, and one more.
+fn another_zone(spec: &GroupSpec, subnets: &[String]) -> Command {
+    let mut all: Vec<&str> = subnets.iter().map(String::as_str).collect();
+    if all.is_empty() {
+        all.push("SUBNET-HERE");
+    }
+    all.push("SUBNET-IN-ANOTHER-ZONE");
+    update(spec).with("vpc-zone-identifier", all.join(","))
 }
 
 fn update(spec: &GroupSpec) -> Command {
@@ -82,7 +93,7 @@ fn places(sheet: &mut Sheet, facts: &Facts, spec: &GroupSpec, setup: &GroupSetup
             "zones",
             format!("the group is in {} alone", list(&setup.zones)),
             "when that zone fails there is nowhere to go",
-            update(spec).and("--vpc-zone-identifier SUBNET-HERE,SUBNET-IN-ANOTHER-ZONE"),
+            another_zone(spec, &setup.subnets),
         );
     } else {
         sheet.right("zones", list(&setup.zones));
@@ -132,7 +143,12 @@ fn subnets(sheet: &mut Sheet, spec: &GroupSpec, setup: &GroupSetup, found: &[Sub
         .filter(|subnet| subnet.free_addresses == 0)
         .map(|subnet| subnet.id.as_str())
         .collect();
-    let elsewhere = || update(spec).and("--vpc-zone-identifier SUBNET-HERE,SUBNET-IN-ANOTHER-ZONE");
+    let usable: Vec<String> = found
+        .iter()
+        .filter(|subnet| subnet.free_addresses > 0)
+        .map(|subnet| subnet.id.clone())
+        .collect();
+    let elsewhere = || another_zone(spec, &usable);
     if !gone.is_empty() {
         sheet.wrong(
             "subnets",
@@ -152,7 +168,7 @@ fn subnets(sheet: &mut Sheet, spec: &GroupSpec, setup: &GroupSetup, found: &[Sub
             "subnets",
             format!("no address is free in {}", full.join(", ")),
             "an instance cannot be launched there",
-            "free addresses there, or give the group a larger subnet in that zone",
+            elsewhere().note("a larger one in that zone"),
         );
     } else {
         let all: Vec<String> = found

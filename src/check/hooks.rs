@@ -12,6 +12,9 @@ use crate::world::Transition;
 /// Below it, the restart of a daemon or the next visit of a function may come
 /// too late for the next heartbeat.
 const SHORTEST: SignedDuration = SignedDuration::from_secs(300);
+/// For so long nobody replaces an heir whose rehome never began, if the hook
+/// is waited for.
+const LONGEST_SILENCE: SignedDuration = SignedDuration::from_hours(1);
 /// What a move needs beside the upload of the last snapshot.
 const MARGIN: SignedDuration = SignedDuration::from_mins(15);
 /// Auto Scaling ends every action after this, whatever the heartbeat.
@@ -135,22 +138,49 @@ fn one(sheet: &mut Sheet, spec: &GroupSpec, hook: &HookSetup) {
         );
         sound = false;
     }
-    if sound {
-        let end = match hook.transition {
-            Transition::Launch => "then the instance is given up, which is right without its data",
-            Transition::Terminate => "then the instance goes, with either result",
-        };
-        sheet.right(
+    if hook.heartbeat > LONGEST_SILENCE {
+        sheet.warning(
             check,
             format!(
-                "{}: {} a heartbeat, {} in all, {end} ({})",
+                "{} waits {} for a heartbeat",
                 hook.name,
-                span(hook.heartbeat),
-                span(hook.global),
-                hook.default_result
+                span(hook.heartbeat)
             ),
+            silence(hook.transition),
+            again(),
         );
+        sound = false;
     }
+    if sound {
+        sheet.right(check, as_it_should_be(hook));
+    }
+}
+
+fn silence(transition: Transition) -> &'static str {
+    match transition {
+        Transition::Launch => {
+            "an heir on which rehome never starts is given up, and another launched, only after \
+             that long"
+        }
+        Transition::Terminate => {
+            "an instance that dies without a word stands in the way for that long, unless its heir \
+             or a controller completes its termination"
+        }
+    }
+}
+
+fn as_it_should_be(hook: &HookSetup) -> String {
+    let end = match hook.transition {
+        Transition::Launch => "then the instance is given up, which is right without its data",
+        Transition::Terminate => "then the instance goes, with either result",
+    };
+    format!(
+        "{}: {} a heartbeat, {} in all, {end} ({})",
+        hook.name,
+        span(hook.heartbeat),
+        span(hook.global),
+        hook.default_result
+    )
 }
 
 /// Its arguments are right for this policy.

@@ -13,6 +13,9 @@ pub(super) fn judge(facts: &Facts, spec: &GroupSpec) -> Vec<Finding> {
     if spec.agent {
         bodies(&mut sheet, facts, spec);
     }
+    if let Some(id) = &facts.mute {
+        mute(&mut sheet, id);
+    }
     if let Some(machine) = &facts.machine {
         let tags = tags_in_metadata(facts, &machine.instance);
         sheet.right(
@@ -47,6 +50,19 @@ fn bodies(sheet: &mut Sheet, facts: &Facts, spec: &GroupSpec) {
             role(sheet, id, body);
         }
     }
+}
+
+/// It knows from its firmware alone that it is a member.
+fn mute(sheet: &mut Sheet, id: &InstanceId) {
+    sheet.wrong(
+        "metadata-answers",
+        format!("this is {id}, and its metadata service does not answer here"),
+        "rehome does not know here that it is a member: nobody fetches the data, lets go of it, \
+         or takes snapshots",
+        aws("ec2 modify-instance-metadata-options")
+            .with("instance-id", id)
+            .and("--http-endpoint enabled --http-tokens required --http-put-response-hop-limit 2"),
+    );
 }
 
 fn metadata(sheet: &mut Sheet, id: &InstanceId, body: &Body) {
@@ -131,7 +147,7 @@ fn disk(
                     wanted.name
                 ),
                 "the data cannot be mounted; what is written there does not follow",
-                advice(format!("umount {point}, and take it out of /etc/fstab")),
+                advice(format!("umount {point}  # and take it out of /etc/fstab")),
             ),
             None => unmounted(sheet, machine, wanted, &point, holds),
         }
@@ -170,7 +186,7 @@ fn shown(sheet: &mut Sheet, facts: &Facts, here: &Here, wanted: &VolumeSpec) {
                 ),
                 "it cannot be mounted",
                 advice(
-                    "lsblk -o NAME,SERIAL; if it is not there, detach the volume and look again",
+                    "lsblk -o NAME,SERIAL  # if it is not there: detach the volume, and attach it",
                 ),
             ),
             None => {}
@@ -192,7 +208,7 @@ fn unmounted(
             format!("{point} is a folder on the root disk with something in it"),
             "mounting would hide what is in it, so nothing is mounted there",
             advice(format!(
-                "look what it is, then: mv {point} {point}.root-disk"
+                "mv {point} {point}.root-disk  # after a look at what it is"
             )),
         ),
         Some(PointState::NotAFolder) => sheet.wrong(
@@ -200,7 +216,7 @@ fn unmounted(
             format!("{point} is no folder, or is reached through a symbolic link"),
             "nothing can be mounted there",
             advice(format!(
-                "mv {point} aside, or write its real path into mount"
+                "mv {point} {point}.aside  # or write its real path into mount"
             )),
         ),
         _ if holds => sheet.warning(
@@ -254,7 +270,7 @@ fn workload_unit(sheet: &mut Sheet, spec: &GroupSpec, unit: &UnitFacts) {
             "at boot it may begin on the empty root disk; what it writes there keeps the volume \
              from being mounted",
             advice(format!(
-                "systemctl disable {name}, and add AssertPathIsMountPoint= (systemd/README.md)"
+                "systemctl disable {name}  # and add AssertPathIsMountPoint= (systemd/README.md)"
             )),
         );
     } else {
@@ -301,7 +317,7 @@ fn own_unit(sheet: &mut Sheet, spec: &GroupSpec, unit: &UnitFacts) {
             format!("{name} does not run"),
             "nobody lets go when the instance is terminated, and nobody takes snapshots",
             advice(format!(
-                "systemctl start {name}, and journalctl -u {name} if it ends again"
+                "systemctl start {name}  # journalctl -u {name} says why, if it ends again"
             )),
         );
     } else {
@@ -320,7 +336,7 @@ fn programs(sheet: &mut Sheet, machine: &MachineFacts) {
             "programs",
             format!("not installed: {}", machine.missing_programs.join(", ")),
             "a disk cannot be looked at, or no file system made on it",
-            advice("install e2fsprogs, xfsprogs and util-linux"),
+            advice("dnf install -y e2fsprogs xfsprogs util-linux  # or apt-get install -y"),
         );
     }
 }

@@ -18,6 +18,11 @@ impl Command {
         self
     }
 
+    /// Behind it, for whoever reads it: a shell does not.
+    pub(super) fn note(self, words: &str) -> Self {
+        self.and(&format!(" # {words}"))
+    }
+
     /// A flag without a value, or words that need no quoting.
     pub(super) fn and(mut self, words: &str) -> Self {
         self.0.push_str(&format!(" {words}"));

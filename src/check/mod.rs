@@ -59,7 +59,7 @@ pub fn check(facts: &Facts, spec: &GroupSpec, now: Timestamp) -> Report {
     findings.extend(volumes::judge(facts, spec));
     findings.extend(snapshots::judge(facts, spec, now));
     findings.extend(addresses::judge(facts, spec));
-    findings.extend(alarms::judge(facts, spec));
+    findings.extend(alarms::judge(facts, spec, now));
     findings.extend(permissions::judge(facts, spec));
     findings.extend(machine::judge(facts, spec));
     let count = |verdict| findings.iter().filter(|f| f.verdict == verdict).count();

@@ -22,12 +22,20 @@ pub(super) fn judge(facts: &Facts, spec: &GroupSpec, members: &[InstanceId]) -> 
         let found: Vec<(&InstanceId, &Body)> = members
             .iter()
             .filter_map(|id| bodies.get_key_value(id))
+            .filter(|(_, body)| !is_gone(body))
             .collect();
         if let [(first, one), (second, other)] = found.as_slice() {
             together(&mut sheet, (first, one), (second, other));
         }
     }
     sheet.done()
+}
+
+pub(super) fn is_gone(body: &Body) -> bool {
+    matches!(
+        body.state,
+        Some(InstanceState::Terminated | InstanceState::ShuttingDown)
+    )
 }
 
 fn is_unread(facts: &Facts, id: &InstanceId) -> bool {
@@ -46,9 +54,7 @@ fn gone(sheet: &mut Sheet, id: &InstanceId, says: &str) {
 
 fn member(sheet: &mut Sheet, facts: &Facts, spec: &GroupSpec, id: &InstanceId, body: &Body) {
     match body.state {
-        Some(InstanceState::Terminated | InstanceState::ShuttingDown) => {
-            return gone(sheet, id, "terminated:");
-        }
+        _ if is_gone(body) => return gone(sheet, id, "terminated:"),
         Some(state) => {
             let role = if facts.plan.holder.as_ref() == Some(id) {
                 "the holder"
@@ -210,9 +216,10 @@ fn together(sheet: &mut Sheet, one: (&InstanceId, &Body), other: (&InstanceId, &
             "size",
             format!("{first} is a {}, {second} a {}", kind(a), kind(b)),
             "the weaker one may not carry the load",
-            aws("ec2 modify-instance-attribute  # while it is stopped")
+            aws("ec2 modify-instance-attribute")
                 .with("instance-id", second)
-                .with("instance-type", kind(a)),
+                .with("instance-type", kind(a))
+                .note("while it is stopped"),
         );
     }
 }

@@ -7,10 +7,12 @@ use super::finding::{Finding, Part, Sheet};
 use super::mend::{Command, aws, rehome};
 use crate::ids::Zone;
 use crate::spec::GroupSpec;
+use crate::world::Seen;
 
 pub(super) fn judge(facts: &Facts, spec: &GroupSpec) -> Vec<Finding> {
     let mut sheet = Sheet::new(Part::Permissions);
     reached(&mut sheet, facts);
+    queue(&mut sheet, facts);
     asked(&mut sheet, facts, spec);
     sheet.done()
 }
@@ -30,6 +32,21 @@ fn reached(sheet: &mut Sheet, facts: &Facts) {
     }
     if !answering.is_empty() {
         sheet.right("route", format!("{} answer", answering.join(", ")));
+    }
+}
+
+/// Without it the daemon polls, and goes on.
+fn queue(sheet: &mut Sheet, facts: &Facts) {
+    match &facts.queue {
+        None => {}
+        Some(Seen::Known(true)) => sheet.right("queue", "the queue of [wake] is there"),
+        Some(Seen::Known(false)) => sheet.warning(
+            "queue",
+            "the queue of [wake] does not exist in this account and region",
+            "no event wakes the daemon: it notices everything only when it next polls",
+            aws("sqs list-queues  # then write its URL into [wake], or take the line out"),
+        ),
+        Some(Seen::Unknown(why)) => sheet.unknown("queue", why),
     }
 }
 
@@ -54,9 +71,10 @@ fn endpoint(facts: &Facts, service: &str) -> Command {
 fn asked(sheet: &mut Sheet, facts: &Facts, spec: &GroupSpec) {
     let of =
         |wanted: fn(&Answer) -> bool| facts.asked.iter().filter(move |one| wanted(&one.answer));
-    let allowed: Vec<&str> = of(|answer| *answer == Answer::Allowed)
+    let mut allowed: Vec<&str> = of(|answer| *answer == Answer::Allowed)
         .map(|one| one.action)
         .collect();
+    allowed.dedup();
     if !allowed.is_empty() {
         sheet.right("allowed", allowed.join(", "));
     }

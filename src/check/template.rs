@@ -3,8 +3,9 @@
 
 use super::facts::{Facts, LaunchSource, Mapping, Template};
 use super::finding::{Finding, Part, Sheet};
-use super::mend::{aws, rehome};
+use super::mend::{Command, aws};
 use crate::spec::{GroupSpec, VolumeSpec};
+use crate::tags;
 
 /// Where images have their root volume.
 const ROOTS: &[&str] = &["/dev/xvda", "/dev/sda1", "/dev/sda"];
@@ -26,7 +27,14 @@ pub(super) fn judge(facts: &Facts, spec: &GroupSpec) -> Vec<Finding> {
                         .with("auto-scaling-group-name", &spec.name)
                         .and("--launch-template LaunchTemplateName=NAME,Version='$Latest'"),
                 ),
-                Some(Some(template)) => made_from(&mut sheet, spec, template),
+                Some(Some(template)) => {
+                    let made = Made {
+                        template,
+                        spec,
+                        follows: version == "$Latest",
+                    };
+                    made.judge(&mut sheet);
+                }
             }
         }
         LaunchSource::Configuration(name) => sheet.warning(
@@ -44,53 +52,181 @@ pub(super) fn judge(facts: &Facts, spec: &GroupSpec) -> Vec<Finding> {
     sheet.done()
 }
 
-fn made_from(sheet: &mut Sheet, spec: &GroupSpec, template: &Template) {
-    let what = format!("{} version {}", template.name, template.version);
-    mappings(sheet, spec, template, &what);
-    if spec.agent {
-        profile(sheet, template, &what);
-        metadata(sheet, template, &what);
-        user_data(sheet, template, &what);
-    }
+/// The version that the next instance is made from.
+struct Made<'a> {
+    template: &'a Template,
+    spec: &'a GroupSpec,
+    /// The group takes whatever version is the newest.
+    follows: bool,
 }
 
-fn mappings(sheet: &mut Sheet, spec: &GroupSpec, template: &Template, what: &str) {
-    let mut sound = true;
-    let data = template
-        .mappings
-        .iter()
-        .filter(|mapping| mapping.is_volume && !ROOTS.contains(&mapping.device.as_str()));
-    for mapping in data {
-        let taken = spec.volumes.iter().find(|volume| is_at(volume, mapping));
-        let goes = if mapping.delete_on_termination {
-            "it goes with its instance"
-        } else {
-            "it stays when its instance goes, and nobody looks after it"
+impl Made<'_> {
+    fn judge(&self, sheet: &mut Sheet) {
+        self.mappings(sheet);
+        self.tags(sheet);
+        if self.spec.agent {
+            self.profile(sheet);
+            self.metadata(sheet);
+            self.user_data(sheet);
+        }
+    }
+
+    fn what(&self) -> String {
+        format!("{} version {}", self.template.name, self.template.version)
+    }
+
+    /// A new version, and the group told to use it where it does not by itself.
+    fn version_with(&self, data: &str) -> Command {
+        let template = &self.template.name;
+        let (flag, key) = match template.starts_with("lt-") {
+            true => ("launch-template-id", "LaunchTemplateId"),
+            false => ("launch-template-name", "LaunchTemplateName"),
         };
-        match taken {
-            Some(volume) => sheet.wrong(
-                "template-volumes",
-                format!(
-                    "{what} makes a volume at {}, where {} belongs",
-                    mapping.device, volume.name
+        let made = aws("ec2 create-launch-template-version")
+            .with(flag, template)
+            .with("source-version", &self.template.version)
+            .with("launch-template-data", data);
+        match self.follows {
+            true => made,
+            false => made
+                .and("&& aws autoscaling update-auto-scaling-group")
+                .with("auto-scaling-group-name", &self.spec.name)
+                .with(
+                    "launch-template",
+                    format!("{key}={template},Version=$Latest"),
                 ),
-                "every new instance comes with an empty volume there: the data cannot be attached",
-                new_version(template),
-            ),
-            None => sheet.warning(
-                "template-volumes",
-                format!("{what} makes a volume at {}; {goes}", mapping.device),
-                "what is written there does not follow the group",
-                new_version(template),
+        }
+    }
+
+    fn mappings(&self, sheet: &mut Sheet) {
+        let what = self.what();
+        let data = self
+            .template
+            .mappings
+            .iter()
+            .filter(|mapping| mapping.is_volume && !ROOTS.contains(&mapping.device.as_str()));
+        let mut sound = true;
+        for mapping in data {
+            let taken = self.spec.volumes.iter().find(|v| is_at(v, mapping));
+            let goes = match mapping.delete_on_termination {
+                true => "it goes with its instance",
+                false => "it stays when its instance goes, and nobody looks after it",
+            };
+            match taken {
+                Some(volume) => sheet.wrong(
+                    "template-volumes",
+                    format!(
+                        "{what} makes a volume at {}, where {} belongs",
+                        mapping.device, volume.name
+                    ),
+                    "every new instance comes with an empty volume there: the data cannot be attached",
+                    self.without(mapping),
+                ),
+                None => sheet.warning(
+                    "template-volumes",
+                    format!("{what} makes a volume at {}; {goes}", mapping.device),
+                    "what is written there does not follow the group",
+                    self.without(mapping),
+                ),
+            }
+            sound = false;
+        }
+        if sound {
+            let says = format!("{what} makes no data volume: they follow by themselves");
+            sheet.right("template-volumes", says);
+        }
+    }
+
+    /// The mappings are replaced as a whole, so whatever else is among them has
+    /// to be said again.
+    fn without(&self, unwanted: &Mapping) -> Command {
+        let others = self.template.mappings.iter().filter(|m| *m != unwanted);
+        let mut mappings: Vec<String> = others.map(again).collect();
+        let kept = mappings.len();
+        if kept == 0 {
+            mappings.push(format!(
+                "{{\"DeviceName\":\"{}\",\"NoDevice\":\"\"}}",
+                unwanted.device
+            ));
+        }
+        let data = format!("{{\"BlockDeviceMappings\":[{}]}}", mappings.join(","));
+        let command = self.version_with(&data);
+        match kept {
+            0 => command,
+            _ => command.note("add the size and type that they have now"),
+        }
+    }
+
+    /// What rehome knows its volumes by must be on none that a launch makes.
+    fn tags(&self, sheet: &mut Sheet) {
+        let all = self.template.volume_tags.iter().map(String::as_str);
+        let ours: Vec<&str> = all.filter(|key| key.starts_with(tags::PREFIX)).collect();
+        if !ours.is_empty() {
+            sheet.wrong(
+                "template-tags",
+                format!("{} tags new volumes with {}", self.what(), ours.join(", ")),
+                "the root volume of every new instance would count as data of the group",
+                self.version_with(
+                    "{\"TagSpecifications\":[{\"ResourceType\":\"volume\",\"Tags\":[{\"Key\":\"Name\",\"Value\":\"root\"}]}]}",
+                ),
+            );
+        }
+    }
+
+    fn profile(&self, sheet: &mut Sheet) {
+        match &self.template.profile {
+            Some(profile) => sheet.right("template-role", format!("new instances are {profile}")),
+            None => sheet.wrong(
+                "template-role",
+                format!("{} gives new instances no role", self.what()),
+                "the heir has no credentials: it can ask for nothing",
+                self.version_with("{\"IamInstanceProfile\":{\"Name\":\"PROFILE\"}}")
+                    .note("it has to allow what `rehome iam-policy` prints"),
             ),
         }
-        sound = false;
     }
-    if sound {
-        sheet.right(
-            "template-volumes",
-            format!("{what} makes no data volume: they follow by themselves"),
-        );
+
+    fn metadata(&self, sheet: &mut Sheet) {
+        let options =
+            "{\"MetadataOptions\":{\"HttpEndpoint\":\"enabled\",\"HttpTokens\":\"required\"}}";
+        let what = self.what();
+        if self.template.metadata_endpoint == Some(false) {
+            sheet.wrong(
+                "template-metadata",
+                format!("{what} turns the instance metadata service off"),
+                "the heir cannot learn who it is, and has no credentials",
+                self.version_with(options),
+            );
+        } else if self.template.metadata_tokens_required == Some(false) {
+            sheet.warning(
+                "template-metadata",
+                format!("{what} lets the metadata service answer without a token (version 1)"),
+                "a fault in the workload that makes it fetch addresses gives its role away",
+                self.version_with(options),
+            );
+        } else {
+            let tokens = match self.template.metadata_tokens_required {
+                Some(true) => ", which wants a token (version 2)",
+                _ => "; whether it wants a token, the image or the account decides",
+            };
+            let says = format!("new instances have their metadata service{tokens}");
+            sheet.right("template-metadata", says);
+        }
+    }
+
+    fn user_data(&self, sheet: &mut Sheet) {
+        let what = self.what();
+        let text = self.template.user_data.as_ref();
+        if text.is_some_and(|text| text.contains("rehome")) {
+            sheet.right("user-data", format!("{what} starts rehome at boot"));
+        } else {
+            sheet.warning(
+                "user-data",
+                format!("the user data of {what} does not mention rehome"),
+                "unless the image enables its units, nobody fetches the data for the heir",
+                "run `rehome bootstrap` in the user data, or enable rehome-bootstrap.service in the image",
+            );
+        }
     }
 }
 
@@ -100,67 +236,12 @@ fn is_at(volume: &VolumeSpec, mapping: &Mapping) -> bool {
     place(&volume.device) == place(&mapping.device)
 }
 
-fn new_version(template: &Template) -> super::mend::Command {
-    let flag = if template.name.starts_with("lt-") {
-        "launch-template-id"
-    } else {
-        "launch-template-name"
-    };
-    aws("ec2 create-launch-template-version")
-        .with(flag, &template.name)
-        .with("source-version", &template.version)
-        .and("--launch-template-data")
-        .and("'{\"BlockDeviceMappings\":[{\"DeviceName\":\"ROOT-DEVICE\",\"Ebs\":{\"DeleteOnTermination\":true}}]}'")
-}
-
-fn profile(sheet: &mut Sheet, template: &Template, what: &str) {
-    match &template.profile {
-        Some(profile) => sheet.right("template-role", format!("new instances are {profile}")),
-        None => sheet.wrong(
-            "template-role",
-            format!("{what} gives new instances no role"),
-            "the heir has no credentials: it can ask for nothing",
-            rehome("iam-policy --place instance  # prints what its role has to allow"),
-        ),
-    }
-}
-
-fn metadata(sheet: &mut Sheet, template: &Template, what: &str) {
-    if template.metadata_endpoint == Some(false) {
-        sheet.wrong(
-            "template-metadata",
-            format!("{what} turns the instance metadata service off"),
-            "the heir cannot learn who it is, and has no credentials",
-            "make a version with MetadataOptions={HttpEndpoint=enabled,HttpTokens=required}",
-        );
-    } else if template.metadata_tokens_required == Some(false) {
-        sheet.warning(
-            "template-metadata",
-            format!("{what} lets the metadata service answer without a token (version 1)"),
-            "a fault in the workload that makes it fetch addresses gives its role away",
-            "make a version with MetadataOptions={HttpEndpoint=enabled,HttpTokens=required}",
-        );
-    } else {
-        sheet.right(
-            "template-metadata",
-            "new instances have their metadata service",
-        );
-    }
-}
-
-fn user_data(sheet: &mut Sheet, template: &Template, what: &str) {
-    let runs = template
-        .user_data
-        .as_ref()
-        .is_some_and(|text| text.contains("rehome"));
-    if runs {
-        sheet.right("user-data", format!("{what} starts rehome at boot"));
-    } else {
-        sheet.warning(
-            "user-data",
-            format!("the user data of {what} does not mention rehome"),
-            "unless the image enables its units, nobody fetches the data for the heir",
-            "run `rehome bootstrap` in the user data, or enable rehome-bootstrap.service in the image",
-        );
+fn again(mapping: &Mapping) -> String {
+    let (device, goes) = (&mapping.device, mapping.delete_on_termination);
+    match mapping.is_volume {
+        true => {
+            format!("{{\"DeviceName\":\"{device}\",\"Ebs\":{{\"DeleteOnTermination\":{goes}}}}}")
+        }
+        false => format!("{{\"DeviceName\":\"{device}\",\"NoDevice\":\"\"}}"),
     }
 }

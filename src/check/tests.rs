@@ -104,6 +104,28 @@ fn what_could_not_be_read_is_not_wrong_and_never_success() {
     assert!(report.findings.iter().any(|f| f.says == says));
 }
 
+/// What can be copied into a shell is no sentence, and says what it is about.
+#[test]
+fn a_command_can_be_copied() {
+    for (rows, sound) in [
+        (ASG, sound::asg as fn() -> (Facts, GroupSpec)),
+        (PAIR, sound::pair),
+    ] {
+        for row in rows {
+            for finding in changed(row, sound).findings {
+                let mend = finding.mend.clone().unwrap_or_default();
+                let (command, note) = mend.split_once("  #").unwrap_or((&mend, ""));
+                assert!(!note.contains(" --"), "{}: {mend}", row.when);
+                let reads = [", ", "; ", " or "]
+                    .iter()
+                    .any(|part| command.contains(part));
+                assert!(!(finding.is_command() && reads), "{}: {mend}", row.when);
+                assert!(!mend.contains('…') && !mend.contains("``"), "{mend}");
+            }
+        }
+    }
+}
+
 /// Each question is explained, and nothing is that is not asked.
 #[test]
 fn every_check_stands_in_the_documentation() {

@@ -3,6 +3,7 @@
 use super::facts::Facts;
 use super::finding::{Finding, Part, Sheet};
 use super::mend::{Command, advice, aws, rehome};
+use crate::ids::InstanceId;
 use crate::plan::{Hold, Reason};
 use crate::spec::{GroupSpec, VolumeSpec};
 use crate::world::{Attachment, Standing, Volume, World};
@@ -17,6 +18,7 @@ pub(super) fn judge(facts: &Facts, spec: &GroupSpec) -> Vec<Finding> {
         for volume in &spec.volumes {
             one(&mut sheet, facts, spec, volume);
         }
+        strangers(&mut sheet, facts, spec);
     }
     sheet.done()
 }
@@ -27,7 +29,7 @@ fn holds(sheet: &mut Sheet, facts: &Facts, spec: &GroupSpec) {
         let Reason::Hold(hold) = &wait.reason else {
             continue;
         };
-        if let Some((check, mend)) = of_hold(hold, spec) {
+        if let Some((check, mend)) = of_hold(hold, facts, spec) {
             sheet.wrong(
                 check,
                 wait.reason.to_string(),
@@ -39,7 +41,7 @@ fn holds(sheet: &mut Sheet, facts: &Facts, spec: &GroupSpec) {
 }
 
 /// None: another part of the check says so, and better.
-fn of_hold(hold: &Hold, spec: &GroupSpec) -> Option<(&'static str, Command)> {
+fn of_hold(hold: &Hold, facts: &Facts, spec: &GroupSpec) -> Option<(&'static str, Command)> {
     Some(match hold {
         Hold::TooManyMembers { .. }
         | Hold::AddressMissing { .. }
@@ -55,7 +57,8 @@ fn of_hold(hold: &Hold, spec: &GroupSpec) -> Option<(&'static str, Command)> {
             "device",
             aws("ec2 detach-volume")
                 .with("volume-id", found)
-                .with("instance-id", instance),
+                .with("instance-id", instance)
+                .note("or configure another device"),
         ),
         Hold::NoFirstVolume { volume } => (
             "first-volume",
@@ -65,21 +68,33 @@ fn of_hold(hold: &Hold, spec: &GroupSpec) -> Option<(&'static str, Command)> {
         ),
         Hold::TwoLineages { .. } => (
             "lineage",
-            advice(
-                "decide which copy is the right one, and take the tag rehome:group off the other",
-            ),
+            aws("ec2 delete-tags --resources THE-WRONG-COPY --tags Key=rehome:group")
+                .note("a person decides which one it is"),
         ),
-        Hold::PrivateAddresses { instance, .. } => (
+        Hold::PrivateAddresses {
+            instance,
+            needs,
+            has,
+        } => (
             "private-addresses",
-            advice(format!(
-                "give the network interface of {instance} as many private addresses as the group has Elastic IPs"
-            )),
+            aws("ec2 assign-private-ip-addresses")
+                .with("network-interface-id", interface(facts, instance))
+                .with(
+                    "secondary-private-ip-address-count",
+                    needs.saturating_sub(*has),
+                ),
         ),
         _ => (
             "hold",
             advice("decide what the line says, then run `rehome plan` again"),
         ),
     })
+}
+
+fn interface(facts: &Facts, instance: &InstanceId) -> String {
+    let known = facts.world.instances.known();
+    let of = known.and_then(|all| all.get(instance)?.interface.as_ref());
+    of.map_or_else(|| "eni-PRIMARY".to_owned(), |of| of.id.to_string())
 }
 
 fn one(sheet: &mut Sheet, facts: &Facts, spec: &GroupSpec, wanted: &VolumeSpec) {
@@ -105,6 +120,35 @@ fn one(sheet: &mut Sheet, facts: &Facts, spec: &GroupSpec, wanted: &VolumeSpec) 
         _ => {}
     }
     encryption(sheet, wanted, current, &own);
+}
+
+/// Tagged for this group, and none of its volumes.
+fn strangers(sheet: &mut Sheet, facts: &Facts, spec: &GroupSpec) {
+    let all = facts.world.volumes.known().into_iter().flatten();
+    for (id, volume) in all {
+        let is_configured = spec
+            .volumes
+            .iter()
+            .any(|wanted| volume.name.as_ref() == Some(&wanted.name));
+        if is_configured || !matches!(volume.standing, Standing::Active(_)) {
+            continue;
+        }
+        let named = match &volume.name {
+            Some(name) => format!("is called {name}"),
+            None => "has no name (rehome:volume)".to_owned(),
+        };
+        sheet.warning(
+            "tags",
+            format!(
+                "{id} carries rehome:group={} and {named}; no such volume is configured",
+                spec.name
+            ),
+            "it does not follow the group, and nobody takes snapshots of it",
+            aws("ec2 create-tags")
+                .with("resources", id)
+                .and("--tags Key=rehome:volume,Value=NAME  # or delete-tags, Key=rehome:group"),
+        );
+    }
 }
 
 fn of_name<'a>(world: &'a World, wanted: &VolumeSpec) -> Vec<&'a Volume> {
@@ -190,7 +234,7 @@ fn tags(sheet: &mut Sheet, wanted: &VolumeSpec, current: &Volume) {
             "term",
             format!("{} ({}) carries no term yet", current.id, wanted.name),
             "until a run has written one, a copy that others made counts as much as it does",
-            rehome("bootstrap --config FILE, or a running daemon, writes it"),
+            rehome("bootstrap --config FILE  # a running daemon writes it, too"),
         ),
         Standing::Active(Some(term)) => sheet.right(
             "term",

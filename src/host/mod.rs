@@ -26,6 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use self::error::HostError;
 pub use self::freeze::{Freeze, hold};
 pub use self::imds::Identity;
+pub use self::survey::instance_by_firmware;
 
 use crate::ids::VolumeId;
 use crate::spec::{Filesystem, GroupSpec, VolumeSpec};

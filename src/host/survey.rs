@@ -11,6 +11,7 @@ use super::error::HostError;
 use super::linux::LinuxHost;
 use super::{command, mounts};
 use crate::check::{MachineFacts, PointFacts, PointState, UnitFacts};
+use crate::ids::InstanceId;
 use crate::spec::{Filesystem, GroupSpec};
 use crate::world::Seen;
 
@@ -41,6 +42,20 @@ impl LinuxHost {
             missing_programs: missing(spec),
         })
     }
+}
+
+/// This machine's instance, as its firmware names it: it does so where nothing
+/// answers for the metadata service, in a container for one.
+pub fn instance_by_firmware() -> Option<InstanceId> {
+    named_in(Path::new("/sys/devices/virtual/dmi/id/board_asset_tag"))
+}
+
+fn named_in(file: &Path) -> Option<InstanceId> {
+    let text = fs::read_to_string(file).ok()?;
+    let name = text.trim();
+    let number = name.strip_prefix("i-")?;
+    let is_id = number.len() >= 8 && number.chars().all(|c| c.is_ascii_hexdigit());
+    is_id.then(|| InstanceId::new(name))
 }
 
 async fn units(spec: &GroupSpec) -> Result<Vec<UnitFacts>, HostError> {
@@ -213,6 +228,23 @@ mod tests {
             assert!(!unit.own);
         }
         assert!(read("rehome.service", "").own);
+    }
+
+    #[test]
+    fn the_firmware_of_an_instance_says_its_id() {
+        let file = env::temp_dir().join(format!("rehome-firmware-{}", std::process::id()));
+        for (text, expected) in [
+            ("i-0123456789abcdef0\n", Some("i-0123456789abcdef0")),
+            ("i-97330406\n", Some("i-97330406")),
+            ("Not Specified\n", None),
+            ("i-am-a-desktop\n", None),
+            ("", None),
+        ] {
+            fs::write(&file, text).unwrap();
+            assert_eq!(named_in(&file), expected.map(InstanceId::new), "{text}");
+        }
+        fs::remove_file(&file).unwrap();
+        assert_eq!(named_in(&file), None);
     }
 
     #[test]

@@ -23,7 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("spec", &["ids", "world"]),
     ("plan", &["ids", "world", "spec"]),
     ("iam", &["spec", "tags"]),
-    ("check", &["ids", "world", "spec", "plan"]),
+    ("check", &["ids", "tags", "world", "spec", "plan"]),
     ("history", &["ids", "world", "spec", "plan"]),
     ("host", &["ids", "world", "spec", "check"]),
     (

@@ -53,6 +53,8 @@ fn metric(of: &MetricAlarm) -> Option<(String, AlarmSetup)> {
         metric: watched(of),
         composite: false,
         actions: of.alarm_actions().to_vec(),
+        ok_actions: of.ok_actions().to_vec(),
+        acts: of.actions_enabled() != Some(false),
     };
     Some((of.alarm_name()?.to_owned(), setup))
 }
@@ -107,6 +109,8 @@ fn composite(of: &CompositeAlarm) -> Option<(String, AlarmSetup)> {
         metric: None,
         composite: true,
         actions: of.alarm_actions().to_vec(),
+        ok_actions: of.ok_actions().to_vec(),
+        acts: of.actions_enabled() != Some(false),
     };
     Some((of.alarm_name()?.to_owned(), setup))
 }

@@ -11,13 +11,13 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::super::{Aws, AwsError, Meaning, tagging};
 use super::read;
-use crate::check::{Answer, Asked};
+use crate::check::{Answer, Asked, HookSetup};
 use crate::ids::{AllocationId, InstanceId, VolumeName};
 use crate::plan::Plan;
 use crate::spec::{GroupSpec, Kind};
 use crate::tags;
 use crate::world::{
-    AddressFound, Instance, Snapshot, SnapshotState, Standing, Transition, Volume, World,
+    AddressFound, Instance, Seen, Snapshot, SnapshotState, Standing, Transition, Volume, World,
 };
 
 /// No action has this token.
@@ -25,7 +25,15 @@ const NOBODYS: &str = "00000000-0000-0000-0000-000000000000";
 const WITHOUT_DOING_IT: &str = "AWS cannot be asked without doing it";
 
 impl Aws {
-    pub(super) async fn may_it(&self, spec: &GroupSpec, world: &World, plan: &Plan) -> Vec<Asked> {
+    /// A run reads the hooks only while somebody waits at one; here they are
+    /// read for the check.
+    pub(super) async fn may_it(
+        &self,
+        spec: &GroupSpec,
+        world: &World,
+        plan: &Plan,
+        hooks: &Seen<Vec<HookSetup>>,
+    ) -> Vec<Asked> {
         let mut questions = Questions {
             aws: self,
             spec,
@@ -52,7 +60,7 @@ impl Aws {
                 .await;
         }
         questions.about_instances(world, holder).await;
-        questions.about_lifecycle(world).await;
+        questions.about_lifecycle(hooks).await;
         questions.asked
     }
 }
@@ -216,15 +224,14 @@ impl Questions<'_> {
         .await;
     }
 
-    async fn about_lifecycle(&mut self, world: &World) {
+    async fn about_lifecycle(&mut self, hooks: &Seen<Vec<HookSetup>>) {
         if self.spec.kind != Kind::Asg {
             return;
         }
         let spec = self.spec;
         let name = spec.name.as_str();
-        let hooks = world.group.known().map(|group| group.hooks.as_slice());
-        let hook = hooks.unwrap_or_default().iter();
-        if let Some(hook) = hook.min_by_key(|hook| hook.transition == Transition::Terminate) {
+        let hooks = hooks.known().into_iter().flatten();
+        if let Some(hook) = hooks.min_by_key(|hook| hook.transition == Transition::Terminate) {
             let aws = self.aws;
             let scaling = &aws.autoscaling;
             let sent = self

@@ -2,7 +2,7 @@
 
 use aws_sdk_ec2::types::{
     LaunchTemplateBlockDeviceMapping, LaunchTemplateHttpTokensState,
-    LaunchTemplateInstanceMetadataEndpointState, LaunchTemplateVersion,
+    LaunchTemplateInstanceMetadataEndpointState, LaunchTemplateVersion, ResourceType,
 };
 
 use super::super::{Aws, AwsError};
@@ -68,6 +68,13 @@ fn read_version(of: &LaunchTemplateVersion) -> Template {
         .iter()
         .find_map(|interface| interface.associate_public_ip_address());
     template.user_data = data.user_data().map(decoded);
+    template.volume_tags = data
+        .tag_specifications()
+        .iter()
+        .filter(|of| of.resource_type() == Some(&ResourceType::Volume))
+        .flat_map(|of| of.tags())
+        .filter_map(|tag| tag.key().map(str::to_owned))
+        .collect();
     template
 }
 

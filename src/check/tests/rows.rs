@@ -45,20 +45,22 @@ pub(super) const ASG: &[Row] = rows! {
     "terminate abandons": |f, _| hooks(f, |all| all[1].default_result = "ABANDON".into()) => Right "terminate-hook", "with either result", "";
     "too short in all": |f, _| hooks(f, |all| short(&mut all[0], 25)) => Wrong "launch-hook", "ends after 41m 40s in all (25s a heartbeat), and a move may take 45m", "--heartbeat-timeout 300";
     "a short heartbeat": |f, _| hooks(f, |all| short(&mut all[0], 60)) => Warning "launch-hook", "a heartbeat every 1m", "--heartbeat-timeout 300";
+    "a long heartbeat": |f, _| hooks(f, |all| short(&mut all[0], 7200)) => Warning "launch-hook", "waits 2h for a heartbeat", "--heartbeat-timeout 300";
+    "a long heartbeat at the end": |f, _| hooks(f, |all| short(&mut all[1], 7200)) => Warning "terminate-hook", "waits 2h for a heartbeat", "--heartbeat-timeout 300";
     "a long capture needs more": |f, s| { s.policy.capture_timeout = SignedDuration::from_hours(20); hooks(f, |_| {}) } => Wrong "launch-hook", "a move may take 20h 15m", "--heartbeat-timeout 730";
     "two hooks without a name": |f, _| hooks(f, |all| { let twin = HookSetup { name: "other".into(), ..all[0].clone() }; all.push(twin); }) => Wrong "launch-hook", "none has rehome in its name: launch, other", "put-lifecycle-hook";
     "two hooks, one ours": |f, _| hooks(f, |all| { let twin = HookSetup { name: "rehome-in".into(), ..all[0].clone() }; all.push(twin); }) => Right "launch-hook", "rehome-in:", "";
 
-    "no group": |f, _| f.setup = Seen::Known(None) => Wrong "group", "no Auto Scaling group orders-db", "";
+    "no group": |f, _| f.setup = Seen::Known(None) => Wrong "group", "no Auto Scaling group orders-db", "aws autoscaling describe-auto-scaling-groups";
     "group unread": |f, _| f.setup = unread() => Unknown "group", "not allowed", "";
     "desired two": |f, _| setup(f, |g| { g.desired = 2; g.max = 2; }) => Wrong "size", "desired 2", "--min-size 1 --max-size 1 --desired-capacity 1";
     "desired none": |f, _| setup(f, |g| { g.desired = 0; g.min = 0; }) => Wrong "size", "desired 0", "--auto-scaling-group-name orders-db";
     "room for two": |f, _| setup(f, |g| g.max = 2) => Warning "size", "max 2", "--max-size 1";
     "room for none": |f, _| setup(f, |g| g.min = 0) => Warning "size", "min 0", "--min-size 1";
     "one zone": |f, _| setup(f, |g| { g.zones.pop(); }) => Wrong "zones", "us-east-1a alone", "--vpc-zone-identifier";
-    "a subnet is gone": |f, _| subnets(f, |all| { all.pop(); }) => Wrong "subnets", "no subnet subnet-b", "--vpc-zone-identifier";
+    "a subnet is gone": |f, _| subnets(f, |all| { all.pop(); }) => Wrong "subnets", "no subnet subnet-b", "--vpc-zone-identifier subnet-a,SUBNET-IN-ANOTHER-ZONE";
     "two subnets in one zone": |f, _| subnets(f, |all| all[1].zone = "us-east-1a".into()) => Wrong "subnets", "all subnets are in us-east-1a", "--vpc-zone-identifier";
-    "a full subnet": |f, _| subnets(f, |all| all[1].free_addresses = 0) => Wrong "subnets", "no address is free in subnet-b", "";
+    "a full subnet": |f, _| subnets(f, |all| all[1].free_addresses = 0) => Wrong "subnets", "no address is free in subnet-b", "--vpc-zone-identifier";
     "a private subnet": |f, _| subnets(f, |all| all[1].gives_public_ip = false) => Warning "public-address", "no public address in subnet-b", "aws ec2 modify-subnet-attribute --subnet-id subnet-b --map-public-ip-on-launch";
     "the template gives an address": |f, _| { subnets(f, |all| all[1].gives_public_ip = false); template(f, |t| t.public_ip = Some(true)) } => Right "public-address", "from the start", "";
     "insists on balance": |f, _| setup(f, |g| g.balanced_only = true) => Wrong "distribution", "balanced-only", "CapacityDistributionStrategy=balanced-best-effort";
@@ -75,11 +77,15 @@ pub(super) const ASG: &[Row] = rows! {
     "template unread": |f, _| f.template = unread() => Unknown "template", "not allowed", "";
     "a launch configuration": |f, _| setup(f, |g| g.source = LaunchSource::Configuration("old".into())) => Warning "template", "launch configuration old", "";
     "unknown source": |f, _| setup(f, |g| g.source = LaunchSource::Nothing) => Unknown "template", "does not say", "";
-    "a volume at our device": |f, _| template(f, |t| t.mappings.push(mapping("/dev/xvdf"))) => Wrong "template-volumes", "at /dev/xvdf, where data belongs", "aws ec2 create-launch-template-version --launch-template-name orders --source-version 3";
+    "a volume at our device": |f, _| template(f, |t| t.mappings.push(mapping("/dev/xvdf"))) => Wrong "template-volumes", "at /dev/xvdf, where data belongs", "aws ec2 create-launch-template-version --launch-template-name orders --source-version 3 --launch-template-data '{\"BlockDeviceMappings\":[{\"DeviceName\":\"/dev/xvda\",\"Ebs\":{\"DeleteOnTermination\":true}}]}'  # add the size";
+    "nothing but a volume at our device": |f, _| template(f, |t| t.mappings = vec![mapping("/dev/sdf")]) => Wrong "template-volumes", "at /dev/sdf, where data belongs", "{\"DeviceName\":\"/dev/sdf\",\"NoDevice\":\"\"}";
+    "a version of its own": |f, _| { setup(f, |g| g.source = LaunchSource::Template { template: "lt-1".into(), version: "3".into() }); template(f, |t| t.mappings.push(mapping("/dev/sdf"))) } => Wrong "template-volumes", "/dev/sdf", "&& aws autoscaling update-auto-scaling-group --auto-scaling-group-name orders-db --launch-template 'LaunchTemplateName=orders,Version=$Latest'";
+    "our tags on root volumes": |f, _| template(f, |t| { t.volume_tags.insert("rehome:group".into()); }) => Wrong "template-tags", "tags new volumes with rehome:group", "TagSpecifications";
     "a volume elsewhere": |f, _| template(f, |t| t.mappings.push(mapping("/dev/sdg"))) => Warning "template-volumes", "at /dev/sdg; it goes with its instance", "create-launch-template-version";
-    "no role for heirs": |f, _| template(f, |t| t.profile = None) => Wrong "template-role", "no role", "rehome iam-policy";
-    "no metadata for heirs": |f, _| template(f, |t| t.metadata_endpoint = Some(false)) => Wrong "template-metadata", "turns the instance metadata service off", "";
-    "version 1 for heirs": |f, _| template(f, |t| t.metadata_tokens_required = Some(false)) => Warning "template-metadata", "version 1", "";
+    "no role for heirs": |f, _| template(f, |t| t.profile = None) => Wrong "template-role", "no role", "IamInstanceProfile";
+    "no metadata for heirs": |f, _| template(f, |t| t.metadata_endpoint = Some(false)) => Wrong "template-metadata", "turns the instance metadata service off", "HttpEndpoint";
+    "version 1 for heirs": |f, _| template(f, |t| t.metadata_tokens_required = Some(false)) => Warning "template-metadata", "version 1", "HttpTokens";
+    "no word of tokens": |f, _| template(f, |t| t.metadata_tokens_required = None) => Right "template-metadata", "the account decides", "";
     "user data without rehome": |f, _| template(f, |t| t.user_data = None) => Warning "user-data", "does not mention rehome", "rehome bootstrap";
 
     "volumes unread": |f, _| f.world.volumes = unread() => Unknown "volumes", "not allowed", "";
@@ -89,6 +95,8 @@ pub(super) const ASG: &[Row] = rows! {
     "attached to nobody": |f, _| volume(f, |v| v.attachments.clear()) => Warning "volume", "attached to nobody", "rehome plan";
     "with somebody else": |f, _| attachment(f, |at| at.instance = "i-9".into()) => Warning "volume", "not the holder", "rehome plan";
     "no term": |f, _| volume(f, |v| v.standing = Standing::Active(None)) => Warning "term", "carries no term", "";
+    "of a name that is not configured": |f, _| stranger(f, Some("old")) => Warning "tags", "vol-7 carries rehome:group=orders-db and is called old", "aws ec2 create-tags --resources vol-7";
+    "of no name": |f, _| stranger(f, None) => Warning "tags", "has no name", "Key=rehome:volume";
     "not encrypted": |_, s| s.volumes[0].first.kms_key_id = Some("alias/data".into()) => Warning "encryption", "vol-1 is not encrypted, though alias/data is configured", "--kms-key-id alias/data";
     "encrypted and restored": |f, _| volume(f, |v| { v.shape.encrypted = Some(true); v.shape.kms_key_id = Some("key-1".into()); }) => Right "encryption", "restored with key-1 before", "";
     "encrypted, never restored": |f, _| volume(f, |v| { v.shape.encrypted = Some(true); v.shape.kms_key_id = Some("key-1".into()); v.source = None; }) => Unknown "encryption", "whether key-1 can be used", "";
@@ -96,7 +104,7 @@ pub(super) const ASG: &[Row] = rows! {
     "a stranger at the device": |f, _| hold(f, Hold::DeviceTaken { volume: "data".into(), instance: "i-1".into(), device: "/dev/sdf".into(), found: "vol-9".into() }) => Wrong "device", "data cannot be attached", "aws ec2 detach-volume --volume-id vol-9 --instance-id i-1";
     "no size": |f, _| hold(f, Hold::NoFirstVolume { volume: "data".into() }) => Wrong "first-volume", "data", "size_gib";
     "two copies": |f, _| hold(f, Hold::TwoLineages { volume: "data".into(), epoch: crate::ids::Epoch(2) }) => Wrong "lineage", "data", "rehome:group";
-    "too few private addresses": |f, _| hold(f, Hold::PrivateAddresses { instance: "i-1".into(), needs: 2, has: 1 }) => Wrong "private-addresses", "i-1 has 1", "i-1";
+    "too few private addresses": |f, _| hold(f, Hold::PrivateAddresses { instance: "i-1".into(), needs: 2, has: 1 }) => Wrong "private-addresses", "i-1 has 1", "aws ec2 assign-private-ip-addresses --network-interface-id eni-PRIMARY --secondary-private-ip-address-count 1";
     "something else a person decides": |f, _| hold(f, Hold::BadVolume { volume: "vol-1".into() }) => Wrong "hold", "vol-1", "";
 
     "snapshots unread": |f, _| f.world.snapshots = unread() => Unknown "snapshots", "not allowed", "";
@@ -108,27 +116,39 @@ pub(super) const ASG: &[Row] = rows! {
     "a failed one": |f, _| failed(f) => Warning "snapshot-state", "snap-2", "--snapshot-ids snap-2";
 
     "addresses unread": |f, _| f.world.addresses = unread() => Unknown "addresses", "not allowed", "";
-    "no such address": |f, _| address(f, AddressFound::Missing) => Wrong "address", "no Elastic IP with allocation id eipalloc-1", "";
-    "several addresses": |f, _| address(f, AddressFound::Ambiguous(vec!["eipalloc-1".into(), "eipalloc-2".into()])) => Wrong "address", "fits 2 Elastic IPs: eipalloc-1, eipalloc-2", "";
+    "no such address": |f, _| address(f, AddressFound::Missing) => Wrong "address", "no Elastic IP with allocation id eipalloc-1", "aws ec2 describe-addresses";
+    "several addresses": |f, _| address(f, AddressFound::Ambiguous(vec!["eipalloc-1".into(), "eipalloc-2".into()])) => Wrong "address", "fits 2 Elastic IPs: eipalloc-1, eipalloc-2", "allocation id";
+    "several with one tag": |f, s| { s.addresses = vec![crate::spec::AddressSpec::Tag { key: "service".into(), value: "db".into() }]; address(f, AddressFound::Ambiguous(vec!["eipalloc-1".into(), "eipalloc-2".into()])) } => Wrong "address", "fits 2", "aws ec2 delete-tags --resources eipalloc-2 --tags Key=service,Value=db  # if eipalloc-1 is the one";
+    "with whom the group is unread": |f, _| { f.world.group = unread(); held(f, Some("i-9"), Some("10.0.0.9")) } => Unknown "address", "is with i-9; whether", "";
     "a free address": |f, _| held(f, None, None) => Right "address", "is free", "";
     "with a stranger": |f, _| held(f, Some("i-9"), Some("10.0.0.9")) => Wrong "address", "with i-9, which is no instance of this group", "aws ec2 disassociate-address --public-ip 192.0.2.1";
     "with a NAT gateway": |f, _| held(f, None, Some("10.0.0.9")) => Wrong "address", "belongs to no instance", "disassociate-address";
     "with a member": |f, _| { f.plan.holder = Some("i-2".into()); attachment(f, |at| at.instance = "i-2".into()) } => Warning "address", "with i-1, which is not the holder", "rehome plan";
 
     "alarms unread": |f, _| f.alarms = unread() => Unknown "alarms", "not allowed", "";
-    "no such alarm": |f, _| f.alarms = Seen::Known([].into()) => Wrong "alarm", "no alarm status", "aws cloudwatch put-metric-alarm --alarm-name status --namespace AWS/EC2 --metric-name StatusCheckFailed --statistic Maximum --dimensions Name=AutoScalingGroupName,Value=orders-db";
-    "too little data": |f, _| alarms(f, |a| a.state = "INSUFFICIENT_DATA".into()) => Warning "alarm-state", "too little data since 2026-11-21T05:00:00Z", "list-metrics";
-    "beyond what can be": |f, _| metric(f, |m| m.comparison = "GreaterThanThreshold".into()) => Wrong "alarm-threshold", "GreaterThanThreshold 1", "--threshold 1";
+    "no such alarm": |f, _| f.alarms = Seen::Known([].into()) => Wrong "alarm", "no alarm status in this account and region", "aws cloudwatch put-metric-alarm --alarm-name status --namespace AWS/EC2 --metric-name StatusCheckFailed --statistic Maximum --dimensions Name=AutoScalingGroupName,Value=orders-db";
+    "too little data": |f, _| alarms(f, |a| { a.state = "INSUFFICIENT_DATA".into(); a.since = Some(at(-5)); }) => Warning "alarm-state", "too little data since 2026-11-21T05:55:00Z", "aws cloudwatch list-metrics --namespace AWS/EC2 --metric-name StatusCheckFailed";
+    "no data at all": |f, _| alarms(f, |a| a.state = "INSUFFICIENT_DATA".into()) => Wrong "alarm-state", "too little data since 2026-11-21T05:00:00Z", "put-metric-alarm --alarm-name status";
+    "sparse by nature": |f, _| alarms(f, |a| { a.state = "INSUFFICIENT_DATA".into(); a.metric.as_mut().unwrap().namespace = "Orders".into(); }) => Warning "alarm-state", "too little data", "--namespace Orders";
+    "a composite one without data": |f, _| alarms(f, |a| { a.state = "INSUFFICIENT_DATA".into(); a.metric = None; a.composite = true; }) => Warning "alarm-state", "too little data", "see whether";
+    "it rings": |f, _| alarms(f, |a| a.state = "ALARM".into()) => Warning "alarm-state", "status rings since 2026-11-21T05:00:00Z", "rehome plan --config FILE --group orders-db";
+    "its notifications stay": |f, _| { of(f, "AutoScalingGroupName", "web"); alarms(f, |a| { a.actions = vec!["arn:aws:sns:us-east-1:1:people".into(), "arn:aws:automate:us-east-1:ec2:recover".into()]; a.ok_actions = a.actions[..1].to_vec(); }) } => Wrong "alarm-about", "the group web", "--treat-missing-data notBreaching --alarm-actions arn:aws:sns:us-east-1:1:people --ok-actions arn:aws:sns:us-east-1:1:people";
+    "beyond what can be": |f, _| metric(f, |m| m.comparison = "GreaterThanThreshold".into()) => Wrong "alarm-threshold", "GreaterThanThreshold 1", "--dimensions Name=AutoScalingGroupName,Value=orders-db";
     "rings while all is well": |f, _| metric(f, |m| m.comparison = "LessThanThreshold".into()) => Wrong "alarm-threshold", "LessThanThreshold", "";
     "on the holder alone": |f, _| of(f, "InstanceId", "i-1") => Warning "alarm-about", "watches i-1 alone, the present holder", "Value=orders-db";
     "on one that is gone": |f, _| of(f, "InstanceId", "i-9") => Wrong "alarm-about", "watches i-9 alone, not the holder", "Value=orders-db";
     "on another group": |f, _| of(f, "AutoScalingGroupName", "web") => Wrong "alarm-about", "the group web", "Value=orders-db";
     "on everybody": |f, _| metric(f, |m| m.dimensions.clear()) => Warning "alarm-about", "neither an instance nor the group", "Value=orders-db";
     "slow": |f, _| metric(f, |m| { m.period_s = 300; m.evaluation_periods = 3; }) => Warning "alarm-speed", "3 x 300 s", "--period 60";
-    "acts by itself": |f, _| alarms(f, |a| a.actions = vec!["arn:aws:automate:us-east-1:ec2:recover".into(), "arn:aws:sns:us-east-1:1:people".into()]) => Warning "alarm-actions", "EC2 recover the instance by itself", "";
+    "slow by the policy": |f, s| { s.policy.confirm_for = SignedDuration::from_mins(20); alarms(f, |_| {}) } => Warning "alarm-speed", "confirm_for another 20m", "a shorter confirm_for";
+    "acts by itself": |f, _| alarms(f, |a| a.actions = vec!["arn:aws:automate:us-east-1:ec2:recover".into(), "arn:aws:sns:us-east-1:1:people".into()]) => Warning "alarm-actions", "EC2 recover the instance by itself", "aws cloudwatch disable-alarm-actions --alarm-names status";
+    "switched off": |f, _| alarms(f, |a| { a.acts = false; a.actions = vec!["arn:aws:automate:us-east-1:ec2:recover".into()]; }) => Right "alarm", "StatusCheckFailed", "";
     "a composite one": |f, _| alarms(f, |a| { a.metric = None; a.composite = true; }) => Right "alarm", "composite", "";
 
     "no way to an API": |f, _| f.reached.push(Reached { service: "autoscaling", silence: Some("no answer".into()) }) => Wrong "route", "autoscaling does not answer from here", "--vpc-id vpc-1 --service-name com.amazonaws.us-east-1.autoscaling";
+    "no queue": |f, _| f.queue = None => Right "route", "ec2 answer", "";
+    "the queue is gone": |f, _| f.queue = Some(Seen::Known(false)) => Warning "queue", "does not exist", "aws sqs list-queues";
+    "the queue unread": |f, _| f.queue = Some(unread()) => Unknown "queue", "not allowed", "";
     "not allowed on the instance": |f, _| denied(f) => Wrong "allowed", "ec2:DetachVolume on vol-1 is not allowed", "rehome iam-policy --config FILE --place instance";
     "not allowed elsewhere": |f, _| { denied(f); f.machine = None } => Warning "allowed", "with the credentials in use here", "on the instance";
     "not allowed for the controller": |f, s| { denied(f); f.machine = None; s.agent = false } => Wrong "allowed", "is not allowed", "--place controller";
@@ -138,6 +158,7 @@ pub(super) const ASG: &[Row] = rows! {
     "no metadata": |f, _| body(f, "i-1", |b| b.metadata_endpoint = Some(false)) => Wrong "metadata", "of i-1 is turned off", "aws ec2 modify-instance-metadata-options --instance-id i-1 --http-endpoint enabled --http-tokens required";
     "version 1": |f, _| body(f, "i-1", |b| b.metadata_tokens_required = Some(false)) => Warning "metadata", "without a token", "--http-tokens required";
     "no role": |f, _| body(f, "i-1", |b| b.profile = None) => Warning "role", "i-1 has no role", "associate-iam-instance-profile --instance-id i-1";
+    "no answer from the metadata": |f, _| { f.machine = None; f.mute = Some("i-1".into()) } => Wrong "metadata-answers", "this is i-1, and its metadata service does not answer", "aws ec2 modify-instance-metadata-options --instance-id i-1 --http-endpoint enabled --http-tokens required --http-put-response-hop-limit 2";
     "tags in the metadata": |f, _| body(f, "i-1", |b| b.metadata_tags = Some(true)) => Right "metadata-answers", "has the instance's tags", "";
     "not looked at": |f, _| f.world.here = None => Unknown "disks", "could not be looked at", "";
     "a disk that is not shown": |f, _| here(f, |h| h.disks.clear()) => Wrong "disks", "vol-1 (data) is attached, and the kernel does not show it", "lsblk";
@@ -155,7 +176,7 @@ pub(super) const ASG: &[Row] = rows! {
     "the daemon is not enabled": |f, _| unit(f, 1, |u| u.enabled = "disabled".into()) => Wrong "own-units", "rehome.service is disabled", "systemctl enable --now rehome.service";
     "the daemon does not run": |f, _| unit(f, 1, |u| u.active = false) => Wrong "own-units", "does not run", "systemctl start rehome.service";
     "bootstrap is over": |f, _| unit(f, 2, |u| u.active = false) => Right "own-units", "rehome-bootstrap.service is enabled", "";
-    "no mkfs": |f, _| machine(f, |m| m.missing_programs = vec!["mkfs.xfs".into()]) => Wrong "programs", "mkfs.xfs", "install";
+    "no mkfs": |f, _| machine(f, |m| m.missing_programs = vec!["mkfs.xfs".into()]) => Wrong "programs", "mkfs.xfs", "dnf install -y e2fsprogs xfsprogs util-linux";
 };
 
 pub(super) const PAIR: &[Row] = rows! {
@@ -178,6 +199,11 @@ pub(super) const PAIR: &[Row] = rows! {
     "a smaller one": |f, _| body(f, "i-2", |b| b.kind = Some("t3.nano".into())) => Warning "size", "i-2 a t3.nano", "--instance-type m7i.large";
     "no alarm": |_, s| s.alarms.clear() => Warning "alarm", "the pair has no alarm", "Name=InstanceId,Value=i-1";
     "an alarm on a stranger": |f, _| of(f, "InstanceId", "i-9") => Wrong "alarm-about", "no member of the pair", "Value=i-1";
+    "nobody watches the standby": |_, s| { s.alarms.pop(); } => Warning "alarm-about", "no alarm watches i-2, the standby", "aws cloudwatch put-metric-alarm --alarm-name orders-db-i-2";
+    "nobody watches the holder": |_, s| { s.alarms.remove(0); } => Warning "alarm-about", "no alarm watches i-1, the holder", "Name=InstanceId,Value=i-1";
+    "the standby's rings": |f, _| standby_alarm(f, |a| a.state = "ALARM".into()) => Right "alarm-state", "standby rings since 2026-11-21T05:00:00Z, for i-2, which is stopped: not the holder", "";
+    "the standby's has no data": |f, _| standby_alarm(f, |a| a.state = "INSUFFICIENT_DATA".into()) => Right "alarm-state", "i-2, which it watches, is stopped", "";
+    "the primary's rings": |f, _| alarms(f, |a| a.state = "ALARM".into()) => Warning "alarm-state", "status rings", "rehome plan";
     "silence is well": |f, _| metric(f, |m| m.treat_missing = "missing".into()) => Warning "alarm-missing-data", "\"missing\"", "--treat-missing-data breaching";
 };
 
@@ -282,6 +308,19 @@ fn metric(f: &mut Facts, change: impl FnOnce(&mut MetricSetup)) {
 
 fn of(f: &mut Facts, dimension: &str, value: &str) {
     alarms(f, |one| *one = alarm(dimension, value));
+}
+
+fn standby_alarm(f: &mut Facts, change: impl FnOnce(&mut AlarmSetup)) {
+    change(known(&mut f.alarms).get_mut("standby").unwrap());
+}
+
+/// Another volume that is tagged for the group.
+fn stranger(f: &mut Facts, name: Option<&str>) {
+    let all = known(&mut f.world.volumes);
+    let mut other = all.values().next().unwrap().clone();
+    other.id = "vol-7".into();
+    other.name = name.map(Into::into);
+    all.insert("vol-7".into(), other);
 }
 
 fn denied(f: &mut Facts) {

@@ -49,6 +49,7 @@ pub(super) fn asg() -> (Facts, GroupSpec) {
         metadata_tokens_required: Some(true),
         public_ip: None,
         user_data: Some("#!/bin/sh\nrehome bootstrap".to_owned()),
+        volume_tags: BTreeSet::from(["Name".to_owned()]),
     };
     let setup = GroupSetup {
         min: 1,
@@ -82,7 +83,8 @@ pub(super) fn asg() -> (Facts, GroupSpec) {
 }
 
 pub(super) fn pair() -> (Facts, GroupSpec) {
-    let spec = spec("name = \"orders-db\"\nkind = \"pair\"\nmembers = [\"i-1\", \"i-2\"]");
+    let mut spec = spec("name = \"orders-db\"\nkind = \"pair\"\nmembers = [\"i-1\", \"i-2\"]");
+    spec.alarms.push("standby".to_owned());
     let mut standby = body("us-east-1b");
     standby.state = Some(InstanceState::Stopped);
     standby.mappings = vec![mapping("/dev/xvda")];
@@ -95,7 +97,13 @@ pub(super) fn pair() -> (Facts, GroupSpec) {
         protection: ["i-1", "i-2"]
             .map(|id| (InstanceId::new(id), Seen::Known(safe)))
             .into(),
-        alarms: Seen::Known([("status".to_owned(), alarm("InstanceId", "i-1"))].into()),
+        alarms: Seen::Known(
+            [
+                ("status".to_owned(), alarm("InstanceId", "i-1")),
+                ("standby".to_owned(), alarm("InstanceId", "i-2")),
+            ]
+            .into(),
+        ),
         ..common(&["i-1", "i-2"])
     };
     (facts, spec)
@@ -136,6 +144,8 @@ fn common(members: &[&str]) -> Facts {
             silence: None,
         }],
         machine: Some(machine),
+        mute: None,
+        queue: Some(Seen::Known(true)),
     }
 }
 
@@ -300,6 +310,8 @@ pub(super) fn alarm(dimension: &str, value: &str) -> AlarmSetup {
         }),
         composite: false,
         actions: Vec::new(),
+        ok_actions: Vec::new(),
+        acts: true,
     }
 }
 

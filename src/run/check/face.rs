@@ -102,17 +102,11 @@ fn line(text: &mut String, part: &str, finding: &Finding, width: usize, colour: 
         let _ = writeln!(text, "{margin}→ {}", folded(risk, indent + 2));
     }
     if let Some(mend) = &finding.mend {
-        let _ = match is_command(mend) {
+        let _ = match finding.is_command() {
             true => writeln!(text, "{margin}$ {}", colour.paint(1, mend)),
             false => writeln!(text, "{margin}• {}", folded(mend, indent + 2)),
         };
     }
-}
-
-fn is_command(mend: &str) -> bool {
-    ["aws ", "rehome ", "systemctl ", "cp ", "mv ", "umount "]
-        .iter()
-        .any(|program| mend.starts_with(program))
 }
 
 /// Broken between words, and further lines set in.

@@ -9,12 +9,14 @@ use serde::Serialize;
 
 use super::{Failure, clock, configuration, groups, print, print_json, seat};
 use crate::aws::Aws;
-use crate::check::{self, MachineFacts, Report};
+use crate::check::{self, Facts, MachineFacts, Report};
 use crate::cli::Check;
 use crate::host::Host as _;
+use crate::host::instance_by_firmware;
 use crate::host::linux::LinuxHost;
+use crate::ids::InstanceId;
 use crate::plan::{self, Plan, Seat};
-use crate::spec::GroupSpec;
+use crate::spec::{GroupSpec, Kind};
 use crate::world::World;
 
 #[derive(Debug, Serialize)]
@@ -63,7 +65,18 @@ async fn one(
     let plan = plan_of_holder(&world, spec);
     let mut facts = aws.inspect(spec, world, plan, queue).await;
     facts.machine = machine;
+    if host.is_none() {
+        facts.mute = instance_by_firmware().filter(|id| is_of_group(&facts, spec, id));
+    }
     check::check(&facts, spec, clock().now())
+}
+
+/// A member, or of a pair.
+fn is_of_group(facts: &Facts, spec: &GroupSpec, id: &InstanceId) -> bool {
+    let group = facts.world.group.known();
+    let member = group.is_some_and(|group| group.members.contains_key(id));
+    let named = matches!(&spec.kind, Kind::Pair { members } if members.contains(id));
+    spec.agent && (member || named)
 }
 
 /// What the holder itself would decide: what holds *it* up matters.
