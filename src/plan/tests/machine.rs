@@ -264,3 +264,29 @@ fn a_first_volume_needs_a_size_and_a_machine_that_is_described_and_has_nothing_t
     devices.insert("/dev/sda1".to_owned(), "vol-9".into());
     expect(&aside, &["make the first, blank volume data in a"]);
 }
+
+#[test]
+fn no_first_volume_is_made_beside_something_that_does_not_say_whose_data_it_is() {
+    let born = Story::new()
+        .member("i-1", Lifecycle::PendingWait, "a")
+        .instance("i-1", InstanceState::Running, at(0))
+        .address_on("i-1");
+    let tagged = |found: &str| {
+        format!(
+            "… {found} belongs to this group and does not say whose data it is; before a first \
+             data is made, tag it with rehome:volume, or take its tag rehome:group away"
+        )
+    };
+    let state = SnapshotState::Completed;
+    let mut snapshot = born
+        .clone()
+        .snapshot("snap-9", "vol-9", 1, state, at(-9), None);
+    let found = snapshot.snapshots().get_mut(&"snap-9".into()).unwrap();
+    found.name = None;
+    let snapshot = snapshot.here("i-1", None, Workload::Stopped);
+    expect(&snapshot, &[&tagged("snap-9")]);
+    let mut volume = born.volume("vol-9", "a", 1, Standing::New, None);
+    volume.volumes().get_mut(&"vol-9".into()).unwrap().name = None;
+    let volume = volume.here("i-1", None, Workload::Stopped);
+    expect(&volume, &[&tagged("vol-9")]);
+}
