@@ -385,7 +385,8 @@ pub struct Drill {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  rehome region --listen 127.0.0.1:5000 --seed 1 --latency-scale 0.1")]
+  rehome region --listen 127.0.0.1:5000 --seed 1 --latency-scale 0.1
+  rehome region --policy 'i-*=instance.json' --policy drill=controller.json")]
 pub struct Region {
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5000", value_parser = address)]
@@ -403,6 +404,10 @@ pub struct Region {
     /// as promised, and print it as JSON; 1 if not
     #[arg(long, value_name = "CONFIG")]
     pub judge: Option<PathBuf>,
+    /// Refuse what this IAM policy does not allow, to everyone or to the access
+    /// keys that fit KEY (* fits anything; an instance's is its id)
+    #[arg(long, value_name = "[KEY=]FILE", value_parser = attached)]
+    pub policy: Vec<(String, PathBuf)>,
 }
 
 #[cfg(feature = "drill")]
@@ -441,6 +446,15 @@ fn address(text: &str) -> Result<String, String> {
     match port.map(|(_, port)| port.parse::<u16>()) {
         Some(Ok(_)) => Ok(text.to_owned()),
         _ => Err("write a host and a port, such as 127.0.0.1:5000".to_owned()),
+    }
+}
+
+#[cfg(feature = "drill")]
+fn attached(text: &str) -> Result<(String, PathBuf), String> {
+    let (keys, file) = text.split_once('=').unwrap_or(("*", text));
+    match keys.is_empty() || file.is_empty() {
+        true => Err("write a file, or an access key, = and a file".to_owned()),
+        false => Ok((keys.to_owned(), PathBuf::from(file))),
     }
 }
 
@@ -532,6 +546,7 @@ mod tests {
             "rehome drill --scenario first-boot --second-runner --strike 3:held-2",
             "rehome drill --swarm 1000 --seed 7",
             "rehome region --listen [::1]:0 --seed 2 --latency-scale 0.5",
+            "rehome region --policy a.json --policy i-*=b.json",
         ] {
             assert!(parse(line).is_ok(), "{line}");
         }
@@ -546,6 +561,7 @@ mod tests {
             "rehome drill --live --bench",
             "rehome region --listen nowhere",
             "rehome region --latency-scale -1",
+            "rehome region --policy =a.json",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

@@ -12,8 +12,8 @@ use jiff::Timestamp;
 
 use crate::wire::document::{Document, map};
 use crate::wire::error::ApiError;
-use crate::wire::{self, Request, Response, cbor, flat, json};
-use crate::{Outcome, Region, What};
+use crate::wire::{self, Request, Response, Service, cbor, flat, json};
+use crate::{Outcome, Region, What, iam};
 
 pub(crate) use evaluate::{instance_changed, zone_changed};
 pub use state::{Alarm, State};
@@ -59,7 +59,12 @@ pub(crate) fn handle(
     let action = wire::action(request);
     let protocol = Protocol::of(request);
     let (target, answer) = match decode(protocol, request) {
-        Ok(input) => (targets(&input), answer(region, &action, &input, now)),
+        Ok(input) => {
+            let named = targets(&input);
+            let allowed = iam::check_one(region, Service::CloudWatch, caller, request, &named, now);
+            let answer = allowed.and_then(|()| answer(region, &action, &input, now));
+            (named, answer)
+        }
         Err(why) => (String::new(), Err(why)),
     };
     let outcome = answer
@@ -161,6 +166,7 @@ fn cbor_response(status: u16, body: &Document) -> Response {
 pub(crate) fn refuse(request: &Request, error: &ApiError) -> Response {
     // The newer protocols name shapes, older clients expect the codes of the query protocol.
     let shape = match error.code.as_str() {
+        "AccessDenied" => "AccessDeniedException",
         "InvalidAction" => "UnknownOperationException",
         "InvalidParameterCombination" => "InvalidParameterCombinationException",
         "InvalidParameterValue" => "InvalidParameterValueException",
@@ -179,7 +185,7 @@ pub(crate) fn refuse(request: &Request, error: &ApiError) -> Response {
             "application/x-amz-json-1.0",
             json::encode(&body),
         ),
-        Protocol::Query => return wire::error::respond(wire::Service::CloudWatch, error, ""),
+        Protocol::Query => return wire::error::respond(Service::CloudWatch, error, ""),
     };
     let sender = if error.status < 500 {
         "Sender"

@@ -10,6 +10,7 @@
 //! wire/      requests decoded, answers written
 //! ec2/       instances, volumes, snapshots, addresses, tags
 //! autoscaling/, cloudwatch, sqs, events, imds
+//! iam        who may do what
 //! guest      the operating system inside an instance; content: what it writes
 //! nature     what people and nature do: kill, crash, darken a zone
 //! faults, garble   what becomes of a call, and of its answer, on its way
@@ -28,6 +29,7 @@ mod events;
 mod faults;
 mod garble;
 mod guest;
+pub mod iam;
 mod imds;
 mod latency;
 pub mod model;
@@ -81,6 +83,7 @@ pub struct Region {
     notices: Vec<Notice>,
     index: ec2::index::Index,
     tokens: ec2::tokens::Tokens,
+    guard: iam::Guard,
     buckets: throttle::Buckets,
     incidents: critical_path::Incidents,
     /// Numbers orders (attach, stop …), so that the end of an earlier one is
@@ -104,6 +107,7 @@ impl Region {
             notices: Vec::new(),
             index: ec2::index::Index::default(),
             tokens: ec2::tokens::Tokens::default(),
+            guard: iam::Guard::default(),
             buckets: throttle::Buckets::default(),
             incidents: critical_path::Incidents::default(),
             orders: 0,
@@ -157,6 +161,7 @@ impl Region {
         let answer = self
             .buckets
             .take(&self.settings, service, &action, &params, now)
+            .and_then(|()| iam::check_query(self, service, caller, request, &params, now))
             .and_then(|()| match service {
                 Service::Ec2 => ec2::handle(self, caller, &action, &params, now),
                 Service::AutoScaling => autoscaling::handle(self, caller, &action, &params, now),

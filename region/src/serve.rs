@@ -22,6 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::model::InstanceState;
+use crate::wire::access_key;
 use crate::{Fate, Region, Request, Response, between};
 
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -263,7 +264,7 @@ where
                 .or_else(|| self.only_instance())
                 .unwrap_or_default()
         } else {
-            signer(&request).unwrap_or_else(|| "anonymous".to_owned())
+            access_key(&request).unwrap_or_else(|| "anonymous".to_owned())
         };
         (caller, request)
     }
@@ -296,17 +297,6 @@ fn metadata_prefix(path: &str) -> Option<(String, String)> {
         .then(|| (instance.to_owned(), format!("/{rest}")))
 }
 
-/// The access key id of whoever signed the request.
-fn signer(request: &Request) -> Option<String> {
-    let credential = request
-        .headers
-        .get("authorization")?
-        .split_once("Credential=")?
-        .1;
-    let key = credential.split(['/', ',', ' ']).next()?;
-    (!key.is_empty()).then(|| key.to_owned())
-}
-
 fn plain(response: Response) -> hyper::Response<Full<Bytes>> {
     let mut answer = hyper::Response::new(Full::new(Bytes::from(response.body)));
     if let Ok(status) = hyper::StatusCode::from_u16(response.status) {
@@ -336,8 +326,8 @@ mod tests {
             headers,
             ..Request::default()
         };
-        assert_eq!(signer(&request).as_deref(), Some("i-0abc"));
-        assert_eq!(signer(&Request::default()), None);
+        assert_eq!(access_key(&request).as_deref(), Some("i-0abc"));
+        assert_eq!(access_key(&Request::default()), None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::wire::error::ApiError;
 use crate::wire::{self, Request, Response, Service};
-use crate::{Outcome, Region, What, events};
+use crate::{Outcome, Region, What, events, iam};
 
 use call::Call;
 use queue::Message;
@@ -49,7 +49,10 @@ pub(crate) fn handle(
                 input,
                 host: request.host.clone(),
             };
-            (call.target(), answer(region, &action, &call, now))
+            let named = call.target();
+            let allowed = iam::check_one(region, Service::Sqs, caller, request, &named, now);
+            let answer = allowed.and_then(|()| answer(region, &action, &call, now));
+            (named, answer)
         }
         _ => (
             String::new(),

@@ -120,7 +120,8 @@ impl Shared {
 
     /// What AWS's clients need to speak to the region as `caller`.
     pub fn sdk_config(&self, caller: &str) -> SdkConfig {
-        let credentials = Credentials::new("AKIADRILLDRILLDRILL0", "drill", None, None, "drill");
+        // Everyone signs with their own name: so the region knows whose role it is.
+        let credentials = Credentials::new(caller, "drill", None, None, "drill");
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(RegionName::new(self.lock().settings().name.clone()))

@@ -9,6 +9,7 @@
 //! setting     the region before it
 //! stage       who takes part             guest      an instance from the inside
 //! connector   the SDK's way to AWS       time       the paused clock
+//! roles       what each runner may do
 //! blows       who is struck down, held up or frozen, and where    frozen   what that is like
 //! ledger      the record, replayed       judge      is everything in its place?
 //! promises/   the twelve promises        narrate    the timeline
@@ -26,6 +27,7 @@ pub mod live;
 pub mod narrate;
 pub mod perform;
 pub mod promises;
+pub mod roles;
 pub mod scenario;
 pub mod setting;
 pub mod stage;

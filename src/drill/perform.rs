@@ -16,7 +16,7 @@ use super::scenario::{Deed, End, Expectation, Line, Scenario};
 use super::setting;
 use super::stage::Stage;
 use super::time::VirtualTime;
-use super::{judge as court, narrate};
+use super::{judge as court, narrate, roles};
 use crate::aws::{Adoption, Aws, Focus, Outcome};
 use crate::ids::{AllocationId, VolumeId, VolumeName};
 use crate::plan;
@@ -50,6 +50,7 @@ pub async fn perform(scenario: &Scenario, seed: u64, blows: &[Blow]) -> (Rehears
     region.settings_mut().faults.rules = scenario.mishaps.iter().map(setting::rule).collect();
     let (spec, addresses) = setting::allocate(&mut region, &scenario.spec, time.now());
     let spec = setting::people(&mut region, scenario, spec, time.now());
+    roles::give(&mut region, &spec, scenario.lack.as_ref());
     let blows = [blows, &scenario.strikes].concat();
     let shared = Shared::new(region, time).struck(&blows);
     let stage = Stage::new(shared, spec, POLL_EVERY);
@@ -73,7 +74,8 @@ pub async fn perform(scenario: &Scenario, seed: u64, blows: &[Blow]) -> (Rehears
     };
     for line in &scenario.story {
         Box::pin(teller.tell(line)).await;
-        if !teller.unsettled.is_empty() {
+        // What was refused once is refused again: that is the end of the story.
+        if !teller.unsettled.is_empty() || teller.is_refused() {
             break;
         }
     }
@@ -194,7 +196,7 @@ impl Teller<'_> {
             tokio::pin!(moved);
             moved.as_mut().enable();
             self.unsettled = self.open_ends();
-            if self.unsettled.is_empty() {
+            if self.unsettled.is_empty() || self.is_refused() {
                 return;
             }
             tokio::select! {
@@ -220,6 +222,10 @@ impl Teller<'_> {
             held,
             detail: detail.to_owned(),
         });
+    }
+
+    fn is_refused(&self) -> bool {
+        !self.stage.shared.lock().denials().is_empty()
     }
 
     fn open_ends(&self) -> Vec<String> {
@@ -450,6 +456,8 @@ impl Teller<'_> {
         let ledger = Ledger::replay(region.record().entries());
         let truth = region.truth();
         let promises = self.judged(&region, &ledger, &truth);
+        let mut expectations = self.expectations.clone();
+        expectations.extend(roles::broken(&region));
         let zero = self.incident.unwrap_or_else(super::time::beginning);
         let incidents = narrate::incidents(&region.incident_paths(), zero);
         let worst = incidents.iter().max_by(|a, b| {
@@ -468,7 +476,8 @@ impl Teller<'_> {
             data_loss_seconds: seconds(lost),
             api_calls: calls_since(&region, zero),
             promises,
-            expectations: self.expectations,
+            expectations,
+            permissions: roles::used(&region),
             incidents,
             cast,
             timeline,

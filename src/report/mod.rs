@@ -4,7 +4,7 @@
 pub mod html;
 pub mod terminal;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -33,6 +33,17 @@ pub struct Rehearsal {
     /// Who is who: the name in the timeline → the id.
     pub cast: BTreeMap<String, String>,
     pub timeline: Vec<Moment>,
+    /// What the policies of all places were used for.
+    #[serde(skip)]
+    pub permissions: BTreeSet<Permission>,
+}
+
+/// That somebody at a place did something, by leave of a statement.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Permission {
+    pub place: String,
+    pub sid: String,
+    pub action: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -145,6 +156,7 @@ mod tests {
                 critical_path_seconds: Some(100.0),
                 path: vec![("boot".to_owned(), 25.0), ("snapshot".to_owned(), 75.0)],
             }],
+            permissions: BTreeSet::new(),
             cast: BTreeMap::from([("first".to_owned(), "i-1".to_owned())]),
             timeline: vec![
                 moment(-60.0, "first", "the service is up", Kind::Reached),

@@ -137,6 +137,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
 
 #[cfg(feature = "drill")]
 async fn play(options: crate::cli::Region) -> Result<(), Failure> {
+    use region::RegionError;
+
     let judged = match &options.judge {
         None => None,
         Some(file) => Some(configuration(Some(file))?.groups),
@@ -147,10 +149,16 @@ async fn play(options: crate::cli::Region) -> Result<(), Failure> {
         latency_scale: options.latency_scale,
         mishaps: options.mishap,
         judged,
+        policies: options.policy,
     };
     let sentences = region::run(&options, clock())
         .await
-        .map_err(|error| Failure::Failed(error.to_string()))?;
+        .map_err(|error| match error {
+            RegionError::Policy { .. } | RegionError::NoPolicy { .. } => {
+                Failure::Usage(error.to_string())
+            }
+            other => Failure::Failed(other.to_string()),
+        })?;
     for sentence in &sentences {
         print_json(sentence)?;
     }

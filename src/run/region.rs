@@ -1,10 +1,13 @@
 //! `rehome region`: the emulated region on a port, for anybody's client; and,
 //! when it is asked to, the judge of whoever spoke to it.
 
+use std::fs;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rehome_region::iam::{Policy, PolicyError};
 use rehome_region::{Region, Settings, Witness, serve, serve_witnessed};
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -27,6 +30,8 @@ pub struct Options {
     pub mishaps: Vec<Mishap>,
     /// The groups to judge when it ends, if that is asked for.
     pub judged: Option<Vec<GroupSpec>>,
+    /// For which access keys (`*` fits anything) which file's policy counts.
+    pub policies: Vec<(String, PathBuf)>,
 }
 
 #[derive(Debug, Error)]
@@ -35,6 +40,10 @@ pub enum RegionError {
     Listen { address: String, source: io::Error },
     #[error("the region stopped listening: {0}")]
     Stopped(io::Error),
+    #[error("cannot read the policy {}: {source}", file.display())]
+    Policy { file: PathBuf, source: io::Error },
+    #[error("the policy {} cannot be enforced: {source}", file.display())]
+    NoPolicy { file: PathBuf, source: PolicyError },
     #[error("--latency-scale must be a number from 0 to 1000, not {0}")]
     Scale(f64),
 }
@@ -58,7 +67,9 @@ pub async fn run(options: &Options, clock: Clock) -> Result<Vec<Sentence>, Regio
     settings.faults.rules = options.mishaps.iter().map(setting::rule).collect();
     let name = settings.name.clone();
     let account = settings.account.clone();
-    let region = Arc::new(Mutex::new(Region::new(settings, clock.now())));
+    let mut region = Region::new(settings, clock.now());
+    attach(&mut region, &options.policies)?;
+    let region = Arc::new(Mutex::new(region));
     introduce(&name, &account, address);
     let jury = options
         .judged
@@ -97,4 +108,20 @@ fn introduce(name: &str, account: &str, address: SocketAddr) {
          An SQS queue with the region's events is at http://{address}/{account}/events\n"
     );
     let _ = io::stdout().flush();
+}
+
+fn attach(region: &mut Region, policies: &[(String, PathBuf)]) -> Result<(), RegionError> {
+    for (keys, file) in policies {
+        let text = fs::read_to_string(file).map_err(|source| RegionError::Policy {
+            file: file.clone(),
+            source,
+        })?;
+        let policy = Policy::parse(&text).map_err(|source| RegionError::NoPolicy {
+            file: file.clone(),
+            source,
+        })?;
+        let role = file.file_stem().unwrap_or_default().to_string_lossy();
+        region.permit(keys, &role, vec![policy]);
+    }
+    Ok(())
 }

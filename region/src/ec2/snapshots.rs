@@ -77,7 +77,11 @@ pub(crate) fn create_set(
     Ok(xml)
 }
 
-fn set_volumes(region: &Region, params: &Params, instance: &str) -> Result<Vec<String>, ApiError> {
+pub(crate) fn set_volumes(
+    region: &Region,
+    params: &Params,
+    instance: &str,
+) -> Result<Vec<String>, ApiError> {
     let specification = params.within("InstanceSpecification");
     let without_root = specification.flag("ExcludeBootVolume")?.unwrap_or(false);
     let excluded = specification.list("ExcludeDataVolumeId");

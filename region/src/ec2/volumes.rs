@@ -11,7 +11,7 @@ use crate::model::{Content, Tags, Volume, VolumeState};
 use crate::wire::error::ApiError;
 use crate::wire::query::Params;
 use crate::wire::xml::Xml;
-use crate::{Region, What, after, events};
+use crate::{Region, What, after, events, iam};
 
 const ACTION: &str = "CreateVolume";
 
@@ -36,7 +36,8 @@ pub(crate) fn create(
     let refused = spec
         .kms_key
         .as_ref()
-        .is_some_and(|key| region.settings.refused_keys.contains(key));
+        .is_some_and(|key| region.settings.refused_keys.contains(key))
+        || iam::key_is_refused(region);
     let id = insert(region, caller, spec, now);
     if let Some(token) = token {
         region

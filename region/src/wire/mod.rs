@@ -110,6 +110,17 @@ pub fn action(request: &Request) -> String {
         .to_owned()
 }
 
+/// Whoever signed the request, by the access key id.
+pub(crate) fn access_key(request: &Request) -> Option<String> {
+    let credential = request
+        .headers
+        .get("authorization")?
+        .split_once("Credential=")?
+        .1;
+    let key = credential.split(['/', ',', ' ']).next()?;
+    (!key.is_empty()).then(|| key.to_owned())
+}
+
 /// What a query action answers, in its service's envelope.
 pub(crate) fn answer(
     service: Service,

@@ -15,6 +15,7 @@ use super::stage::{Stage, View};
 use super::story::RECOVERED;
 use super::tale::{Tale, tale};
 use super::{LiveError, setting};
+use crate::drill::roles;
 
 /// Commits by an instance before anything is done to it: at least, and how
 /// many more at most.
@@ -273,6 +274,7 @@ impl<'a> Drill<'a> {
             ));
         }
         self.gone.extend(found.lost);
+        round.wrong.extend(roles::refusal(&self.stage.region()));
         Ok(())
     }
 

@@ -16,7 +16,7 @@ use super::nest::Nest;
 use super::tool::failed;
 use super::{LiveError, setting};
 use crate::clock::Clock;
-use crate::drill::judge as court;
+use crate::drill::{judge as court, roles};
 use crate::spec::{self, GroupSpec};
 
 const PORT: u16 = 80;
@@ -58,6 +58,7 @@ impl Stage {
         let config = config.map_err(|error| refused(error.to_string()))?;
         let spec = config.groups.into_iter().next();
         let spec = spec.ok_or_else(|| refused("has no group".to_owned()))?;
+        roles::give(&mut region, &spec, None);
         let address = region.truth().addresses.get(&allocation).cloned();
         let ip = address.and_then(|address| address.public_ip.parse().ok());
         let image = Image {

@@ -23,6 +23,7 @@ use jiff::SignedDuration;
 
 pub use self::parse::{ScenarioError, mishap, parse};
 use super::blows::Blow;
+use super::roles::Lack;
 use crate::ids::VolumeName;
 use crate::spec::{GroupSpec, Kind};
 
@@ -58,6 +59,8 @@ pub struct Scenario {
     pub lag: Option<SignedDuration>,
     /// Which runners are killed, and where.
     pub strikes: Vec<Blow>,
+    /// A statement that somebody's policy lacks.
+    pub lack: Option<Lack>,
     pub story: Vec<Line>,
 }
 

@@ -153,6 +153,7 @@ impl Draft {
             mishaps: self.mishaps,
             lag: self.lag,
             strikes: self.strikes,
+            lack: None,
             story: self.story,
         };
         scenario.is_sound().map_err(|message| (line, message))?;

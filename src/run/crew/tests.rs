@@ -9,7 +9,9 @@ use tokio::task::LocalSet;
 
 use super::*;
 use crate::drill::connector::Shared;
+use crate::drill::roles;
 use crate::drill::time::VirtualTime;
+use crate::iam::Place;
 use crate::spec::parse;
 
 const GROUPS: usize = 50;
@@ -226,6 +228,39 @@ async fn one_that_is_killed_is_followed_and_the_others_are_left_alone() {
             crew.common.roster.watched(&stand.config.groups).len(),
             GROUPS
         );
+        crew.dismiss().await;
+    };
+    LocalSet::new().run_until(work).await;
+}
+
+/// With a queue, a daemon is told whose instance, volume or snapshot something
+/// happened to, and asks for what it is not told.
+#[tokio::test(start_paused = true)]
+async fn a_queue_is_read_with_two_permissions_and_one_question() {
+    let work = async {
+        fastrand::seed(1);
+        let mut stand = Stand::new();
+        let mut config = Config::clone(&stand.config);
+        config.groups.truncate(1);
+        config.wake.sqs_queue_url =
+            Some("https://sqs.us-east-1.amazonaws.com/123456789012/events".to_owned());
+        stand.config = Rc::new(config);
+        let (place, keys) = (Place::Controller, "daemon");
+        roles::permit(&mut stand.shared.lock(), &stand.config, place, keys, None);
+        let mut crew = stand.crew();
+        serve_for(&mut crew, 6 * MINUTE).await;
+        let region = stand.shared.lock();
+        assert_eq!(roles::refusal(&region), None);
+        let used = roles::used(&region);
+        for (sid, action) in [
+            ("ReadQueue", "sqs:ReceiveMessage"),
+            ("ReadQueue", "sqs:DeleteMessage"),
+            ("LookAround", "autoscaling:DescribeAutoScalingInstances"),
+        ] {
+            let so = used.iter().any(|u| u.sid == sid && u.action == action);
+            assert!(so, "{sid} allows {action} in vain");
+        }
+        drop(region);
         crew.dismiss().await;
     };
     LocalSet::new().run_until(work).await;

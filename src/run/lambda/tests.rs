@@ -13,8 +13,10 @@ use serde_json::{Value, json};
 use super::function::Function;
 use crate::aws::Aws;
 use crate::drill::connector::Shared;
+use crate::drill::roles;
 use crate::drill::stage::Stage;
 use crate::drill::time::VirtualTime;
+use crate::iam::{self, Place, Scope, Statement};
 use crate::spec::{self, Config};
 
 const CONFIG: &str = r#"
@@ -54,6 +56,9 @@ impl Mapping {
         let mut region = Region::new(settings, time.now());
         region.create_group(group(heartbeat_s), time.now());
         let config = config();
+        for keys in ["function", "mapping"] {
+            roles::permit(&mut region, &config, Place::Lambda, keys, None);
+        }
         let stage = Stage::new(
             Shared::new(region, time),
             config.groups[0].clone(),
@@ -127,6 +132,7 @@ impl Mapping {
     async fn settle(&mut self) -> String {
         self.until(minutes(15), |it| it.serves().is_some()).await;
         self.until(minutes(30), |it| it.waiting() == 0).await;
+        assert_eq!(roles::refusal(&self.stage.shared.lock()), None);
         self.serves().unwrap()
     }
 
@@ -182,10 +188,16 @@ impl Mapping {
             ["", "Delayed", "NotVisible"].map(|kind| format!("ApproximateNumberOfMessages{kind}"));
         let body = json!({ "QueueUrl": self.url, "AttributeNames": names });
         let target = "AmazonSQS.GetQueueAttributes".to_owned();
+        // Lambda looks how much there is, under the function's role.
+        let signed = "AWS4-HMAC-SHA256 Credential=mapping/".to_owned();
         let request = Request {
             method: "POST".to_owned(),
             path: "/".to_owned(),
-            headers: [("x-amz-target".to_owned(), target)].into(),
+            headers: [
+                ("x-amz-target".to_owned(), target),
+                ("authorization".to_owned(), signed),
+            ]
+            .into(),
             body: body.to_string().into_bytes(),
             ..Request::default()
         };
@@ -230,6 +242,38 @@ fn on_stage(play: impl Future<Output = ()>) {
 
 const fn minutes(minutes: i64) -> SignedDuration {
     SignedDuration::from_mins(minutes)
+}
+
+/// All that a function needs beyond a controller is in four permissions, each
+/// of which a move uses.
+#[test]
+fn a_function_needs_little_more_than_a_controller() {
+    let scope = Scope::new(None, None, None);
+    let of = |place| iam::policy(&config(), place, &scope).unwrap().statement;
+    let controllers = of(Place::Controller);
+    let more = of(Place::Lambda)
+        .into_iter()
+        .filter(|of| !controllers.contains(of));
+    let more: Vec<Statement> = more.collect();
+    on_stage(async move {
+        let mut mapping = Mapping::new(1, 300, Duration::from_secs(60)).await;
+        let first = mapping.settle().await;
+        mapping.fail(&first);
+        mapping.settle().await;
+        let used = roles::used(&mapping.stage.shared.lock());
+        for of in &more {
+            for action in of.action.iter() {
+                let is_used = used.iter().any(|u| u.sid == of.sid && u.action == action);
+                // What it shares with a controller the drills use up.
+                let shared = controllers.iter().any(|other| {
+                    other.sid == of.sid && other.action.iter().any(|known| known == action)
+                });
+                assert!(is_used || shared, "{} allows {action} in vain", of.sid);
+            }
+        }
+        let sids: Vec<&str> = more.iter().map(|of| of.sid.as_str()).collect();
+        assert_eq!(sids, ["LookAround", "LambdaReadsQueue", "GoOnLater"]);
+    });
 }
 
 #[test]
