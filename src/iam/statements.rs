@@ -59,42 +59,45 @@ fn look(needs: &Needs<'_>, scope: &Scope) -> Statement {
 }
 
 fn volumes(needs: &Needs<'_>, scope: &Scope, to: &mut Vec<Statement>) {
-    if !needs.has_volumes() {
-        return;
+    if needs.has_volumes() {
+        to.extend(made(needs, scope));
+        to.push(used(needs, scope));
+        to.extend(noted(needs, scope));
     }
-    let (volumes, snapshots) = (scope.volumes(), scope.snapshots());
-    let groups = || needs.with_volumes.iter().map(|name| exactly(name));
-    let of_group = format!("aws:ResourceTag/{}", tags::GROUP);
+}
+
+/// What is made, and the tags in the call that makes it.
+fn made(needs: &Needs<'_>, scope: &Scope) -> [Statement; 3] {
     let for_group = format!("aws:RequestTag/{}", tags::GROUP);
     let set = needs.sets.then_some("ec2:CreateSnapshots");
-    to.push(
+    [
         Statement::allow(
             "MakeOwnVolumes",
             "A volume from a snapshot in the heir's zone, or the first blank one: only with \
              the group's tag on it.",
         )
         .to(["ec2:CreateVolume"])
-        .on([volumes.clone()])
-        .when(EQUALS, &for_group, groups()),
-    );
-    to.push(
+        .on([scope.volumes()])
+        .when(EQUALS, &for_group, needs.owners()),
         Statement::allow(
             "TakeOwnSnapshots",
             "Captures and periodic sets: only with the group's tag on them.",
         )
         .to(["ec2:CreateSnapshot"].into_iter().chain(set))
-        .on([snapshots.clone()])
-        .when(EQUALS, &for_group, groups()),
-    );
-    to.push(
+        .on([scope.snapshots()])
+        .when(EQUALS, &for_group, needs.owners()),
         Statement::allow(
             "TagWhatIsMade",
             "The tags in the very calls that make something, and only there.",
         )
         .to(["ec2:CreateTags"])
-        .on([volumes.clone(), snapshots.clone()])
+        .on([scope.volumes(), scope.snapshots()])
         .when(EQUALS, "ec2:CreateAction", made_by(needs)),
-    );
+    ]
+}
+
+fn used(needs: &Needs<'_>, scope: &Scope) -> Statement {
+    let set = needs.sets.then_some("ec2:CreateSnapshots");
     let work = [
         "ec2:AttachVolume",
         "ec2:CreateSnapshot",
@@ -103,40 +106,44 @@ fn volumes(needs: &Needs<'_>, scope: &Scope, to: &mut Vec<Statement>) {
         "ec2:DeleteVolume",
         "ec2:DetachVolume",
     ];
-    to.push(
+    Statement::allow(
+        "UseOwnVolumesAndSnapshots",
+        "To attach, detach, capture, restore from and retire what carries the group's tag, \
+         and nothing else.",
+    )
+    .to(work.into_iter().chain(set))
+    .on([scope.volumes(), scope.snapshots()])
+    .when(EQUALS, of_group(), needs.owners())
+}
+
+/// What is written later on what is there already.
+fn noted(needs: &Needs<'_>, scope: &Scope) -> impl Iterator<Item = Statement> {
+    let for_group = format!("aws:RequestTag/{}", tags::GROUP);
+    let volumes = Statement::allow(
+        "NoteOnOwnVolumes",
+        "Epoch, state and holder, in rehome's own tags on the group's own volumes.",
+    )
+    .to(["ec2:CreateTags"])
+    .on([scope.volumes()])
+    .when(EQUALS, of_group(), needs.owners())
+    .when(EQUALS_IF_THERE, &for_group, needs.owners())
+    .when(ALL_LIKE, TAG_KEYS, [our_tags()]);
+    let snapshots = needs.sets.then(|| {
         Statement::allow(
-            "UseOwnVolumesAndSnapshots",
-            "To attach, detach, capture, restore from and retire what carries the group's \
-             tag, and nothing else.",
-        )
-        .to(work.into_iter().chain(set))
-        .on([volumes.clone(), snapshots.clone()])
-        .when(EQUALS, &of_group, groups()),
-    );
-    to.push(
-        Statement::allow(
-            "NoteOnOwnVolumes",
-            "Epoch, state and holder, in rehome's own tags on the group's own volumes.",
+            "LabelOwnSnapshots",
+            "A set taken in one call gets the tags that differ, the user's among them, in a \
+             second one.",
         )
         .to(["ec2:CreateTags"])
-        .on([volumes])
-        .when(EQUALS, &of_group, groups())
-        .when(EQUALS_IF_THERE, &for_group, groups())
-        .when(ALL_LIKE, TAG_KEYS, [our_tags()]),
-    );
-    if needs.sets {
-        to.push(
-            Statement::allow(
-                "LabelOwnSnapshots",
-                "A set taken in one call gets the tags that differ, the user's among them, \
-                 in a second one.",
-            )
-            .to(["ec2:CreateTags"])
-            .on([snapshots])
-            .when(EQUALS, of_group, groups())
-            .when(EQUALS, for_group, groups()),
-        );
-    }
+        .on([scope.snapshots()])
+        .when(EQUALS, of_group(), needs.owners())
+        .when(EQUALS, for_group, needs.owners())
+    });
+    [volumes].into_iter().chain(snapshots)
+}
+
+fn of_group() -> String {
+    format!("aws:ResourceTag/{}", tags::GROUP)
 }
 
 fn made_by(needs: &Needs<'_>) -> impl Iterator<Item = String> {
@@ -374,6 +381,11 @@ fn chosen<'a>(actions: &'a [(&'a str, bool)]) -> impl Iterator<Item = &'a str> {
 }
 
 impl Needs<'_> {
+    /// The groups that have volumes, as the tag says.
+    fn owners(&self) -> impl Iterator<Item = String> {
+        self.with_volumes.iter().map(|name| exactly(name))
+    }
+
     fn has_volumes(&self) -> bool {
         !self.with_volumes.is_empty()
     }
