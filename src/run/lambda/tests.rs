@@ -256,7 +256,8 @@ fn a_function_needs_little_more_than_a_controller() {
         .filter(|of| !controllers.contains(of));
     let more: Vec<Statement> = more.collect();
     on_stage(async move {
-        let upload = Duration::from_secs(20 * 60);
+        // Longer than an invocation may last, so that it goes on later.
+        let upload = Duration::from_secs(40 * 60);
         let mut mapping = Mapping::new(1, 300, upload).await;
         let first = mapping.settle().await;
         mapping.fail(&first);
