@@ -253,11 +253,11 @@ Example:
     --region eu-west-1 --account 123456789012 > policy.json
 
 Prints what rehome itself needs, as JSON; asks nobody. Logs of a function and
-what people need for `adopt` and the like: docs/permissions.md.")]
+what people need for `adopt`: docs/permissions.md.")]
 pub struct IamPolicy {
     #[command(flatten)]
     pub configuration: Configuration,
-    /// Under whose role rehome runs
+    /// Where rehome runs, and so under whose role
     #[arg(long, value_enum)]
     pub place: Place,
     /// Only this group
@@ -285,6 +285,8 @@ pub enum Place {
     Controller,
     /// A function
     Lambda,
+    /// At a person's terminal: all commands but `adopt`
+    Operator,
 }
 
 /// What a process that takes snapshots starts beside itself.

@@ -21,7 +21,16 @@ use rehome::report::{Permission, Rehearsal, terminal};
 use rehome::spec::{self, Config, Wake};
 
 /// Where drills run; lambda has a test of its own beside the function.
-const PLACES: [Place; 2] = [Place::Instance, Place::Controller];
+const PLACES: [Place; 3] = [Place::Instance, Place::Controller, Place::Operator];
+
+/// Only `check` and `history` read these, which no scenario calls:
+/// tests/python/test_region_permissions.py takes each of them away.
+const LOOKED_AT_CLOSELY: [&str; 4] = [
+    "autoscaling:DescribeScalingActivities",
+    "ec2:DescribeInstanceAttribute",
+    "ec2:DescribeLaunchTemplateVersions",
+    "ec2:DescribeSubnets",
+];
 
 fn scenarios() -> Vec<Scenario> {
     let mut paths: Vec<PathBuf> = fs::read_dir("tests/scenarios")
@@ -89,7 +98,7 @@ fn policies_allow_what_is_used_and_nothing_else() {
     let used: BTreeSet<&Permission> = rehearsals.iter().flat_map(|r| &r.permissions).collect();
     let in_vain: Vec<String> = allowed
         .iter()
-        .filter(|permission| !used.contains(permission))
+        .filter(|permission| !used.contains(permission) && !is_excused(permission, &used))
         .map(|p| {
             format!(
                 "{} allows {} ({}), and no scenario uses it",
@@ -99,6 +108,18 @@ fn policies_allow_what_is_used_and_nothing_else() {
         .collect();
     assert!(in_vain.is_empty(), "{}", in_vain.join("\n"));
     each_statement_is_missed(&scenarios, &rehearsals);
+}
+
+/// Having begun a switchover, a person's own `rehome` goes on as a controller
+/// does: what that one uses, this one may.
+fn is_excused(permission: &Permission, used: &BTreeSet<&Permission>) -> bool {
+    let at_controller = Permission {
+        place: Place::Controller.name().to_owned(),
+        ..permission.clone()
+    };
+    permission.place == Place::Operator.name()
+        && (used.contains(&at_controller)
+            || LOOKED_AT_CLOSELY.contains(&permission.action.as_str()))
 }
 
 /// For every place and statement, the shortest scenario that uses it is held

@@ -33,6 +33,9 @@ const STIRRED_FOR: SignedDuration = SignedDuration::from_mins(5);
 /// What the person at the command line is called.
 pub(super) const OPERATOR: &str = "operator";
 
+/// And the one who sets things up, and may do anything.
+const OWNER: &str = "owner";
+
 /// Performs the scenario and judges it.
 pub async fn perform(scenario: &Scenario, seed: u64, blows: &[Blow]) -> (Rehearsal, Blows) {
     let time = VirtualTime::start();
@@ -308,7 +311,7 @@ impl Teller<'_> {
                 .map(|id| AllocationId::new(id.as_str()))
                 .collect(),
         };
-        let aws = Aws::from_config(&self.stage.shared.sdk_config(OPERATOR));
+        let aws = Aws::from_config(&self.stage.shared.sdk_config(OWNER));
         if let Err(error) = aws.adopt(&spec.name, &adoption).await {
             self.unsettled.push(format!("cannot adopt: {error}"));
             return;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use rehome_region::Region;
 use rehome_region::iam::{Denial, Policy};
 
-use super::CONTROLLER;
+use super::{CONTROLLER, perform::OPERATOR};
 use crate::iam::{self, Place, Scope};
 use crate::report::{Permission, Verdict};
 use crate::spec::{Config, GroupSpec, Wake};
@@ -26,6 +26,7 @@ fn keys(place: Place) -> &'static str {
         Place::Instance => "i-*",
         Place::Controller => CONTROLLER,
         Place::Lambda => "function",
+        Place::Operator => OPERATOR,
     }
 }
 

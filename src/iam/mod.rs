@@ -37,16 +37,24 @@ pub enum Place {
     Controller,
     /// A function.
     Lambda,
+    /// At a person's terminal: all commands but `adopt`.
+    Operator,
 }
 
 impl Place {
-    pub const ALL: [Self; 3] = [Self::Instance, Self::Controller, Self::Lambda];
+    pub const ALL: [Self; 4] = [
+        Self::Instance,
+        Self::Controller,
+        Self::Lambda,
+        Self::Operator,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Instance => "instance",
             Self::Controller => "controller",
             Self::Lambda => "lambda",
+            Self::Operator => "operator",
         }
     }
 }

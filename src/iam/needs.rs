@@ -20,13 +20,16 @@ pub(super) struct Needs<'a> {
     pub(super) alarms: bool,
     pub(super) keys: BTreeSet<&'a str>,
     pub(super) queue: Queue<'a>,
+    /// A person looks closer than a run does, and asks for another holder.
+    pub(super) by_hand: bool,
 }
 
 /// The Auto Scaling groups, by name.
 #[derive(Debug, Default)]
 pub(super) struct Scaled<'a> {
     pub(super) all: BTreeSet<&'a str>,
-    pub(super) with_alarms: BTreeSet<&'a str>,
+    /// Those whose member may be declared sick.
+    pub(super) replaced: BTreeSet<&'a str>,
     /// Those that notes are written on.
     pub(super) noted: BTreeSet<&'a str>,
     pub(super) volumes: bool,
@@ -61,8 +64,11 @@ impl<'a> Needs<'a> {
         groups.peek()?;
         let url = config.wake.sqs_queue_url.as_deref();
         let mut needs = Self {
+            by_hand: place == Place::Operator,
             queue: match (place, url) {
                 (Place::Lambda, url) => Queue::Served { url },
+                // Whether SQS answers it knows from a refusal as well.
+                (Place::Operator, _) => Queue::None,
                 (_, Some(url)) => Queue::Read { url },
                 (_, None) => Queue::None,
             },
@@ -88,8 +94,8 @@ impl<'a> Needs<'a> {
             Kind::Asg => {
                 let scaled = &mut self.auto_scaling;
                 scaled.all.insert(name);
-                if !spec.alarms.is_empty() {
-                    scaled.with_alarms.insert(name);
+                if !spec.alarms.is_empty() || self.by_hand {
+                    scaled.replaced.insert(name);
                 }
                 if volumes || !spec.alarms.is_empty() {
                     scaled.noted.insert(name);

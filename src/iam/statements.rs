@@ -31,17 +31,21 @@ pub(super) fn all(needs: &Needs<'_>, scope: &Scope) -> Vec<Statement> {
 
 fn look(needs: &Needs<'_>, scope: &Scope) -> Statement {
     let is_told = needs.queue != Queue::None;
+    let (groups, by_hand) = (needs.has_groups(), needs.by_hand);
     let actions = [
-        ("autoscaling:DescribeAutoScalingGroups", needs.has_groups()),
+        ("autoscaling:DescribeAutoScalingGroups", groups),
         (
             "autoscaling:DescribeAutoScalingInstances",
-            needs.has_groups() && is_told,
+            groups && is_told,
         ),
-        ("autoscaling:DescribeLifecycleHooks", needs.has_groups()),
+        ("autoscaling:DescribeLifecycleHooks", groups),
+        ("autoscaling:DescribeScalingActivities", groups && by_hand),
         ("cloudwatch:DescribeAlarms", needs.alarms),
         ("ec2:DescribeAddresses", needs.addresses),
         ("ec2:DescribeInstances", true),
+        ("ec2:DescribeLaunchTemplateVersions", groups && by_hand),
         ("ec2:DescribeSnapshots", needs.has_volumes()),
+        ("ec2:DescribeSubnets", groups && by_hand),
         ("ec2:DescribeVolumes", needs.has_volumes()),
     ];
     let statement = Statement::allow(
@@ -194,6 +198,16 @@ fn members(needs: &Needs<'_>, scope: &Scope, to: &mut Vec<Statement>) {
         .to(chosen(&actions))
         .on(both()),
     );
+    if needs.by_hand {
+        to.push(
+            Statement::allow(
+                "LookIntoPair",
+                "Is a member protected against termination, and does it stop when it shuts down?",
+            )
+            .to(["ec2:DescribeInstanceAttribute"])
+            .on(both()),
+        );
+    }
     to.push(
         Statement::allow(
             "NoteOnPair",
@@ -265,14 +279,21 @@ fn auto_scaling(needs: &Needs<'_>, scope: &Scope, to: &mut Vec<Statement>) {
             .when(ALL_LIKE, TAG_KEYS, [our_tags()]),
         );
     }
-    if !scaled.with_alarms.is_empty() {
-        to.push(
-            Statement::allow(
+    if !scaled.replaced.is_empty() {
+        let (sid, why) = match needs.by_hand {
+            true => (
+                "ReplaceMembers",
+                "Whoever asks for another member makes Auto Scaling replace the present one.",
+            ),
+            false => (
                 "ReplaceSickMembers",
                 "An alarm that goes on ringing makes Auto Scaling replace the member.",
-            )
-            .to(["autoscaling:SetInstanceHealth"])
-            .on(scaled.with_alarms.iter().map(|name| scope.group(name))),
+            ),
+        };
+        to.push(
+            Statement::allow(sid, why)
+                .to(["autoscaling:SetInstanceHealth"])
+                .on(scaled.replaced.iter().map(|name| scope.group(name))),
         );
     }
 }

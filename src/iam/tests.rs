@@ -86,7 +86,7 @@ fn each_wish_brings_its_own_permissions() {
     let alarm = "[[group.alarm]]\nname = \"sick\"\n";
     let key = "kms_key_id = \"alias/data\"\n";
     let queue = "[wake]\nsqs_queue_url = \"https://sqs.us-east-1.amazonaws.com/1/events\"\n";
-    let cases: [(&str, Place, &[&str]); 5] = [
+    let cases: [(&str, Place, &[&str]); 6] = [
         (second, Place::Instance, &["ec2:CreateSnapshots"]),
         (
             alarm,
@@ -124,6 +124,16 @@ fn each_wish_brings_its_own_permissions() {
                 "sqs:SendMessage",
             ],
         ),
+        (
+            queue,
+            Place::Operator,
+            &[
+                "autoscaling:DescribeScalingActivities",
+                "autoscaling:SetInstanceHealth",
+                "ec2:DescribeLaunchTemplateVersions",
+                "ec2:DescribeSubnets",
+            ],
+        ),
     ];
     let usual = made(ORDERS, Place::Instance);
     for (line, place, brings) in cases {
@@ -156,6 +166,8 @@ fn a_pair_is_started_and_stopped_by_name() {
     let arn = "arn:aws:ec2:us-east-1:123456789012:instance";
     assert_eq!(both, [format!("{arn}/i-1"), format!("{arn}/i-2")]);
     assert!(!policy.text().contains("autoscaling:"));
+    assert!(!sids(&policy).contains(&"LookIntoPair"));
+    assert!(sids(&made(pair, Place::Operator)).contains(&"LookIntoPair"));
 }
 
 /// No statement but the looking and the interfaces is without a bound.

@@ -38,5 +38,6 @@ fn place(place: cli::Place) -> Place {
         cli::Place::Instance => Place::Instance,
         cli::Place::Controller => Place::Controller,
         cli::Place::Lambda => Place::Lambda,
+        cli::Place::Operator => Place::Operator,
     }
 }

@@ -14,7 +14,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from parliament import analyze_policy_string
 
-PLACES = ["instance", "controller", "lambda"]
+PLACES = ["instance", "controller", "lambda", "operator"]
 VOLUME = '[[group.volume]]\nname = "data"\ndevice = "/dev/sdf"\n'
 SECOND = '[[group.volume]]\nname = "log"\ndevice = "/dev/sdg"\n'
 ADDRESS = '[[group.address]]\nallocation_id = "eipalloc-0abc"\n'
