@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use rehome_region::Region;
 use rehome_region::iam::{Denial, Policy};
 
-use super::{CONTROLLER, perform::OPERATOR};
+use super::perform::OPERATOR;
 use crate::iam::{self, Place, Scope};
 use crate::report::{Permission, Verdict};
 use crate::spec::{Config, GroupSpec, Wake};
@@ -24,7 +24,8 @@ pub struct Lack {
 fn keys(place: Place) -> &'static str {
     match place {
         Place::Instance => "i-*",
-        Place::Controller => CONTROLLER,
+        // There may be a second one.
+        Place::Controller => "controller*",
         Place::Lambda => "function",
         Place::Operator => OPERATOR,
     }

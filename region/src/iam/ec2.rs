@@ -32,7 +32,9 @@ pub(crate) fn questions(region: &Region, action: &str, params: &Params) -> Vec<Q
         "StartInstances" | "StopInstances" | "TerminateInstances" => {
             call.about(call.params.list("InstanceId"))
         }
-        "DescribeInstanceAttribute" | "ModifyInstanceAttribute" => call.about(call.one("InstanceId")),
+        "DescribeInstanceAttribute" | "ModifyInstanceAttribute" => {
+            call.about(call.one("InstanceId"))
+        }
         "AssociateAddress" => call.associate(),
         "ReleaseAddress" => call.about(call.one("AllocationId")),
         "CreateTags" | "DeleteTags" => call.tag(),
