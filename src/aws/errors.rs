@@ -174,6 +174,15 @@ impl AwsError {
         })
     }
 
+    /// The action that lacks a permission. One call may need several: who makes
+    /// a volume with tags on it makes, and tags.
+    fn refused(&self) -> &str {
+        let said = self.message.split_once("not authorized to perform: ");
+        let named = said.and_then(|(_, rest)| rest.split(' ').next());
+        let named = named.filter(|action| action.contains(':'));
+        named.unwrap_or(self.action)
+    }
+
     /// What to do next, where that is known.
     fn advice(&self) -> Option<String> {
         let known = match self.code.as_str() {
@@ -205,7 +214,7 @@ impl AwsError {
             }
             _ => match self.meaning {
                 Meaning::Denied => {
-                    return Some(format!("allow {} for the role in use", self.action));
+                    return Some(format!("allow {} for the role in use", self.refused()));
                 }
                 Meaning::Expired => "check this machine's clock, and renew the credentials",
                 Meaning::LimitExceeded => "raise the quota, or delete what is not needed",

@@ -261,7 +261,9 @@ fn a_function_needs_little_more_than_a_controller() {
         let mut mapping = Mapping::new(1, 300, upload).await;
         let first = mapping.settle().await;
         mapping.fail(&first);
-        mapping.settle().await;
+        let is_over = |it: &Mapping| it.serves().is_some_and(|id| id != first);
+        mapping.until(minutes(60), is_over).await;
+        assert_eq!(roles::refusal(&mapping.stage.shared.lock()), None);
         let used = roles::used(&mapping.stage.shared.lock());
         for of in &more {
             for action in of.action.iter() {
