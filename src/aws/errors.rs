@@ -450,6 +450,16 @@ mod tests {
             "could not attach vol-1 to i-2: UnauthorizedOperation, You are not authorized to perform: \
              ec2:AttachVolume on resource: arn:aws:ec2:x:1:volume/vol-1; allow ec2:AttachVolume for the role in use"
         );
+        // The tags of a call that makes something are a permission of their own.
+        let within = error(
+            "UnauthorizedOperation",
+            "User: x is not authorized to perform: ec2:CreateTags on resource: y",
+        );
+        assert!(
+            within
+                .to_string()
+                .ends_with("; allow ec2:CreateTags for the role in use")
+        );
     }
 
     #[test]
