@@ -249,9 +249,11 @@ async fn a_queue_is_read_with_two_permissions_and_one_question() {
         roles::permit(&mut stand.shared.lock(), &stand.config, place, keys, None);
         let mut crew = stand.crew();
         serve_for(&mut crew, 6 * MINUTE).await;
-        let region = stand.shared.lock();
-        assert_eq!(roles::refusal(&region), None);
-        let used = roles::used(&region);
+        let (refusal, used) = {
+            let region = stand.shared.lock();
+            (roles::refusal(&region), roles::used(&region))
+        };
+        assert_eq!(refusal, None);
         for (sid, action) in [
             ("ReadQueue", "sqs:ReceiveMessage"),
             ("ReadQueue", "sqs:DeleteMessage"),
@@ -260,7 +262,6 @@ async fn a_queue_is_read_with_two_permissions_and_one_question() {
             let so = used.iter().any(|u| u.sid == sid && u.action == action);
             assert!(so, "{sid} allows {action} in vain");
         }
-        drop(region);
         crew.dismiss().await;
     };
     LocalSet::new().run_until(work).await;
