@@ -6,7 +6,7 @@
 //! `cargo test --features mutants --test mutants`; with `UPDATE_DOCS=1` the
 //! table is written anew.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
 use std::fmt::Write as _;
 use std::fs;
