@@ -21,6 +21,7 @@ mod say;
 mod scene;
 mod sets;
 pub mod step;
+mod switchover;
 mod terms;
 mod volumes;
 mod workload;
@@ -84,7 +85,7 @@ pub fn switchover(
     let mut plan = Plan::default();
     let seat = Seat::default();
     if let Some(scene) = Scene::set(world, spec, &seat, now, &mut plan) {
-        pair::asked(&scene, to, &mut plan);
+        switchover::ask(&scene, to, &mut plan);
     }
     let step = plan.steps.into_iter().next();
     let why = plan.waits.into_iter().next().map(|wait| wait.reason);

@@ -7,11 +7,11 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::addresses;
 use super::lineage::Lineage;
-use super::scene::Scene;
+use super::scene::{SaturatingTime, Scene};
 use super::step::{Cause, Hold, Plan, Reason, Step};
 use super::volumes::Placed;
 use crate::ids::{InstanceId, VolumeName};
@@ -220,43 +220,6 @@ fn relieve(scene: &Scene<'_>, holder: &InstanceId, plan: &mut Plan) {
     );
 }
 
-/// What a person asks for: the other member, or that Auto Scaling replaces the
-/// one there is.
-pub(super) fn asked(scene: &Scene<'_>, to: Option<&InstanceId>, plan: &mut Plan) {
-    let Some(holder) = scene.holder else {
-        return;
-    };
-    if to == Some(holder.id) {
-        plan.hold(Hold::HoldsAlready {
-            instance: holder.id.clone(),
-        });
-        return;
-    }
-    match scene.spec.kind {
-        Kind::Pair { .. } => {
-            let heir = other_member(scene.spec, holder.id);
-            match to {
-                Some(to) if heir != Some(to) => plan.hold(Hold::NoStandby {
-                    instance: to.clone(),
-                    why: "it is no member of the pair".to_owned(),
-                }),
-                _ => appoint_other(scene, Cause::Asked, None, plan),
-            }
-        }
-        Kind::Asg => match to {
-            // Which instance comes next is Auto Scaling's to say.
-            Some(to) => plan.hold(Hold::NoStandby {
-                instance: to.clone(),
-                why: "Auto Scaling chooses the next member itself".to_owned(),
-            }),
-            None => plan.step(Step::ReportUnhealthy {
-                instance: holder.id.clone(),
-                moves: scene.group.moves.clone(),
-            }),
-        },
-    }
-}
-
 /// The appointment of the other member, if it can take over.
 pub(super) fn appoint_other(
     scene: &Scene<'_>,
@@ -273,7 +236,7 @@ pub(super) fn appoint_other(
     match may_take_over(scene.instances.get(heir)) {
         Ok(()) => plan.step(Step::Appoint {
             heir: heir.clone(),
-            since: scene.now,
+            since: scene.now.max(after_all_noted(scene)),
             over: scene.group.appointed.clone(),
             cause,
             moves: moves.unwrap_or_else(|| scene.group.moves.clone()),
@@ -285,6 +248,21 @@ pub(super) fn appoint_other(
     }
 }
 
+/// The newest appointment or term counts, whoever wrote it: by a clock that was
+/// ahead of this one, perhaps.
+fn after_all_noted(scene: &Scene<'_>) -> Timestamp {
+    let terms = scene.lineages.values().filter_map(|l| l.current);
+    terms
+        .filter_map(|volume| match &volume.standing {
+            Standing::Active(term) => term.as_ref(),
+            Standing::New | Standing::Superseded => None,
+        })
+        .chain(&scene.group.appointed)
+        .map(|term| term.since.saturating_add_or_max(SignedDuration::from_millis(1)))
+        .max()
+        .unwrap_or(Timestamp::MIN)
+}
+
 fn may_take_over(instance: Option<&Instance>) -> Result<(), &'static str> {
     match instance.map(|i| i.state) {
         None => Err("EC2 does not describe it now"),
@@ -293,7 +271,7 @@ fn may_take_over(instance: Option<&Instance>) -> Result<(), &'static str> {
     }
 }
 
-fn other_member<'a>(spec: &'a GroupSpec, than: &InstanceId) -> Option<&'a InstanceId> {
+pub(super) fn other_member<'a>(spec: &'a GroupSpec, than: &InstanceId) -> Option<&'a InstanceId> {
     match &spec.kind {
         Kind::Pair { members } => members.iter().find(|id| *id != than),
         Kind::Asg => None,

@@ -10,7 +10,7 @@ use super::step::{Hold, Plan, Reason, Step};
 use super::terms::{activate, needs_term};
 use crate::ids::{VolumeId, VolumeName};
 use crate::spec::VolumeSpec;
-use crate::world::{AttachmentState, SnapshotState, Standing, Volume, VolumeState};
+use crate::world::{AttachmentState, Snapshot, SnapshotState, Standing, Volume, VolumeState};
 
 /// How far the holder's volumes are.
 #[derive(Default)]
@@ -113,6 +113,12 @@ fn newest<'a>(
     let goes_on = matches!(&volume.standing, Standing::Active(Some(t)) if t.holder == *heir.id);
     match scene.keeper(volume) {
         Keeper::Holder => Next::Use(volume),
+        Keeper::Free if goes_on && its_agent_let_go(scene, captured) => {
+            plan.wait(Reason::AnotherRunner {
+                what: "taking back what the holder's own agent let go of",
+            });
+            Next::Wait
+        }
         Keeper::Free if volume.zone == heir.member.zone && (captured.is_some() || goes_on) => {
             Next::Use(volume)
         }
@@ -151,6 +157,14 @@ fn newest<'a>(
             _ => Next::Wait,
         },
     }
+}
+
+/// An agent may know better than anybody why it let go: of a spot notice, for
+/// one. It alone takes a volume back from itself, as long as it can be alive:
+/// not when the instance outlived by far what it was captured for.
+fn its_agent_let_go(scene: &Scene<'_>, captured: Option<&Snapshot>) -> bool {
+    let long_ago = captured.is_some_and(|s| scene.now >= s.started.saturating_add_or_max(LAG));
+    scene.spec.agent && !scene.holds_here() && !long_ago
 }
 
 /// There was data, and no volume of its epoch is seen: gone, or a describe

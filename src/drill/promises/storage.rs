@@ -7,7 +7,7 @@ use rehome_region::model::Volume;
 use rehome_region::{Entry, What};
 
 use super::{Evidence, Finding, count, longer_than};
-use crate::drill::ledger::{Ledger, paths};
+use crate::drill::ledger::{Ledger, SnapshotLife, paths};
 use crate::tags;
 
 /// A term is noted a little before its first write.
@@ -159,7 +159,7 @@ fn may_delete_snapshot(
     entry: &Entry,
 ) -> Result<(), String> {
     let ledger = evidence.ledger;
-    if newest_set(evidence, entry.at).contains(snapshot) {
+    if newest_set(evidence, entry.at).is_some_and(|set| set.need(snapshot, entry.at)) {
         return Err(format!(
             "{snapshot} was deleted while it was of the newest complete set"
         ));
@@ -181,17 +181,42 @@ fn may_delete_snapshot(
     }
 }
 
-/// The snapshots of the newest set that is complete for every volume: of the
-/// newest generation, then the latest.
-fn newest_set(evidence: &Evidence<'_>, at: Timestamp) -> BTreeSet<String> {
-    type Set<'a> = (BTreeSet<&'a str>, (usize, Timestamp), BTreeSet<String>);
+/// The copies of one move that could be restored at one moment.
+#[derive(Default)]
+struct Copies<'a> {
+    /// Several runners may have made one each: by name.
+    by_name: BTreeMap<&'a str, Vec<(&'a str, &'a SnapshotLife)>>,
+    /// The generation of the volumes, then the time of the first copy.
+    age: (usize, Timestamp),
+}
+
+impl Copies<'_> {
+    /// No other copy of the same move that stays has as much in it.
+    fn need(&self, snapshot: &str, at: Timestamp) -> bool {
+        self.by_name.values().any(|copies| {
+            copies.iter().any(|(id, life)| {
+                *id == snapshot
+                    && !copies.iter().any(|(other, beside)| {
+                        *other != snapshot
+                            && beside.counter >= life.counter
+                            && beside.deleted.is_none_or(|deleted| deleted > at)
+                    })
+            })
+        })
+    }
+}
+
+/// The newest set that is complete for every volume: of the newest generation,
+/// then the latest.
+fn newest_set<'a>(evidence: &'a Evidence<'_>, at: Timestamp) -> Option<Copies<'a>> {
     let ledger = evidence.ledger;
     let lines: Vec<Vec<&str>> = paths(evidence.spec)
         .values()
         .map(|path| ledger.succession(path, at))
         .collect();
-    let mut sets: BTreeMap<&str, Set<'_>> = BTreeMap::new();
+    let mut sets: BTreeMap<&str, Copies<'_>> = BTreeMap::new();
     for (id, life) in &ledger.snapshots {
+        // What goes at this very moment is judged as if it were still there.
         let restorable = life.completed.is_some_and(|completed| completed <= at)
             && life.deleted.is_none_or(|deleted| deleted >= at);
         let (Some(incident), Some(name)) =
@@ -205,23 +230,15 @@ fn newest_set(evidence: &Evidence<'_>, at: Timestamp) -> BTreeSet<String> {
         let generation = lines
             .iter()
             .find_map(|line| line.iter().position(|v| *v == life.volume));
-        let set = sets.entry(incident).or_insert_with(|| {
-            (
-                BTreeSet::new(),
-                (generation.unwrap_or_default(), life.started),
-                BTreeSet::new(),
-            )
+        let set = sets.entry(incident).or_insert_with(|| Copies {
+            age: (generation.unwrap_or_default(), life.started),
+            ..Copies::default()
         });
-        set.0.insert(name);
-        set.2.insert(id.clone());
+        set.by_name.entry(name).or_default().push((id, life));
     }
-    let whole = sets
-        .into_values()
-        .filter(|set| set.0.len() >= evidence.spec.volumes.len());
-    whole
-        .max_by_key(|set| set.1)
-        .map(|set| set.2)
-        .unwrap_or_default()
+    sets.into_values()
+        .filter(|set| set.by_name.len() >= evidence.spec.volumes.len())
+        .max_by_key(|set| set.age)
 }
 
 pub(super) fn shape_survives(evidence: &Evidence<'_>) -> Finding {

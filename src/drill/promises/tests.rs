@@ -348,6 +348,27 @@ fn deleting_what_is_needed_breaks_the_fifth_promise() {
 }
 
 #[test]
+fn of_two_captures_of_one_move_one_may_go() {
+    let gone = |snapshot: &str| What::SnapshotDeleted {
+        snapshot: snapshot.into(),
+    };
+    let twice = |counter| {
+        moved()
+            .at(226, NEW, snapshot("snap-2", "vol-1", counter, "move-1", false))
+            .at(227, "aws", complete("snap-2"))
+            .at(300, NEW, gone("snap-1"))
+    };
+    twice(9).holds(5);
+    // The other one has less in it, or goes at the same moment.
+    twice(8).breaks(5, "snap-1 was deleted while it was of the newest");
+    let both = twice(9).at(300, NEW, gone("snap-2"));
+    both.breaks(5, "of the newest complete set");
+    twice(9)
+        .at(301, NEW, gone("snap-2"))
+        .breaks(5, "snap-2 was deleted");
+}
+
+#[test]
 fn losing_more_than_allowed_or_without_need_breaks_the_sixth_promise() {
     let dark = |seconds| {
         life()

@@ -152,6 +152,18 @@ fn alarms_move_only_so_often() {
 }
 
 #[test]
+fn an_appointment_is_newer_than_all_that_is_noted_whatever_the_clock_says() {
+    // The runner that appointed i-a had a clock some minutes ahead of this one.
+    let story = appointed(serving(InstanceState::Running), "i-a", 500).at(100);
+    let asked = switchover(&story.world, &story.spec, None, story.now);
+    let Ok(Step::Appoint { heir, since, .. }) = asked else {
+        panic!("{asked:?}");
+    };
+    assert_eq!(heir, InstanceId::from("i-b"));
+    assert!(since > at(500));
+}
+
+#[test]
 fn an_appointed_standby_is_started_while_its_predecessor_lets_go() {
     let story = appointed(serving(InstanceState::Stopped), "i-b", 0);
     assert_eq!(

@@ -206,6 +206,27 @@ fn a_term_whose_data_was_captured_as_final_does_not_go_on() {
 }
 
 #[test]
+fn what_an_agent_let_go_of_only_that_agent_takes_back() {
+    // It knows of a spot notice, which nobody else reads.
+    let story = Story::new()
+        .member("i-old", InService, "a")
+        .instance("i-old", InstanceState::Running, long_ago())
+        .volume("vol-1", "a", 1, term("i-old", long_ago()), None)
+        .marker(1)
+        .address_on("i-old");
+    let stands_back = "… another runner is first in line for taking back what the holder's own agent let go of";
+    expect(&story, &[stands_back]);
+    let taken = "attach vol-1 to i-old as /dev/sdf";
+    let agent = story.clone().here("i-old", None, Workload::Stopped);
+    assert!(words(&agent).contains(&taken.to_owned()));
+    // An instance that outlives its notice by far, with no agent to be seen.
+    let captured = story.capture("snap-1", "vol-1", Completed);
+    expect(&captured, &[stands_back]);
+    let outlived = words(&captured.at(600));
+    assert!(outlived.contains(&taken.to_owned()), "{outlived:?}");
+}
+
+#[test]
 fn a_killed_predecessor_is_captured_by_its_heir() {
     let mut story = cross_zone()
         .instance("i-old", InstanceState::Terminated, long_ago())
