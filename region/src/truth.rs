@@ -1,30 +1,19 @@
 //! How does it really stand? A copy of the plain state for checkers.
 
-use std::collections::BTreeMap;
-
-use crate::model::{Address, Group, Instance, Snapshot, Volume};
+pub use crate::model::Model as Truth;
 use crate::{Region, content};
 
-/// The state at the region's present instant; the contents are up to date.
-#[derive(Clone, Debug, Default)]
-pub struct Truth {
-    pub instances: BTreeMap<String, Instance>,
-    pub volumes: BTreeMap<String, Volume>,
-    pub snapshots: BTreeMap<String, Snapshot>,
-    pub addresses: BTreeMap<String, Address>,
-    pub groups: BTreeMap<String, Group>,
-}
-
 impl Region {
+    /// The state at the region's present instant; the contents are up to date.
     pub fn truth(&self) -> Truth {
-        let mut model = self.model.clone();
-        content::settle_all(&mut model, self.now);
-        Truth {
-            instances: model.instances,
-            volumes: model.volumes,
-            snapshots: model.snapshots,
-            addresses: model.addresses,
-            groups: model.groups,
-        }
+        let mut truth = self.model.clone();
+        content::settle_all(&mut truth, self.now);
+        truth
+    }
+
+    /// The same without a copy, for whoever does not ask what is on a volume:
+    /// writes are counted only when somebody looks.
+    pub fn model(&self) -> &Truth {
+        &self.model
     }
 }

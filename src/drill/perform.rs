@@ -50,13 +50,15 @@ pub async fn perform(scenario: &Scenario, seed: u64, blows: &[Blow]) -> (Rehears
     if let Some(lag) = scenario.lag {
         region.settings_mut().staleness = setting::staleness(lag);
     }
+    setting::slow_down(&mut region, &scenario.weather);
     region.settings_mut().faults.rules = scenario.mishaps.iter().map(setting::rule).collect();
     let (spec, addresses) = setting::allocate(&mut region, &scenario.spec, time.now());
     let spec = setting::people(&mut region, scenario, spec, time.now());
     roles::give(&mut region, &spec, scenario.lack.as_ref());
     let blows = [blows, &scenario.strikes].concat();
     let shared = Shared::new(region, time).struck(&blows);
-    let stage = Stage::new(shared, spec, POLL_EVERY);
+    let weather = scenario.weather.clone();
+    let stage = Stage::under(shared, spec, POLL_EVERY, scenario.function, weather);
     tokio::task::spawn_local(Rc::clone(&stage).play_region());
     tokio::task::spawn_local(Rc::clone(&stage).replace_fallen());
     if scenario.controller {
@@ -155,7 +157,7 @@ impl Teller<'_> {
             Deed::ZoneUp { zone } => region.zone_up(zone, now),
             Deed::HolderDown => {
                 let zone = region
-                    .truth()
+                    .model()
                     .instances
                     .get(&holder)
                     .map(|i| i.zone.clone());
@@ -164,7 +166,7 @@ impl Teller<'_> {
                 }
             }
             Deed::AllUp => {
-                for zone in court::dark_zones(region.record().entries()) {
+                for zone in region.model().dark_zones.clone() {
                     region.zone_up(&zone, now);
                 }
             }
@@ -173,6 +175,8 @@ impl Teller<'_> {
                 setting::snapshot_of_old(&mut region, volume.as_str(), now)
             }
             Deed::Alarm { name, state } => region.set_alarm(name, state, now),
+            Deed::LoseSnapshot { newest } => setting::lose_snapshot(&mut region, *newest, now),
+            Deed::Scale { desired } => setting::scale(&mut region, name, *desired, now),
             Deed::Standby { start } => {
                 setting::start_or_stop(&mut region, &self.stage.spec, &holder, *start, now);
             }
@@ -233,8 +237,9 @@ impl Teller<'_> {
 
     fn open_ends(&self) -> Vec<String> {
         let region = self.stage.shared.lock();
-        let dark = court::dark_zones(region.record().entries());
-        let mut open = court::unsettled(&region.truth(), &self.stage.spec, &dark, &self.addresses);
+        let truth = region.model();
+        let dark = &truth.dark_zones;
+        let mut open = court::unsettled(truth, &self.stage.spec, dark, &self.addresses);
         // What was just struck may not show in any state yet.
         let paths = region.incident_paths();
         if paths.last().is_some_and(|path| path.recovered.is_none()) {
@@ -245,8 +250,8 @@ impl Teller<'_> {
 
     fn holder(&self) -> Option<String> {
         let region = self.stage.shared.lock();
-        let dark = court::dark_zones(region.record().entries());
-        court::holder(&region.truth(), &self.stage.spec, &dark)
+        let truth = region.model();
+        court::holder(truth, &self.stage.spec, &truth.dark_zones)
     }
 
     /// A life before rehome: an instance that has brought itself up.
@@ -270,7 +275,7 @@ impl Teller<'_> {
         let mut region = self.stage.shared.lock();
         let now = self.stage.now();
         let zone = region
-            .truth()
+            .model()
             .instances
             .get(&holder)
             .map(|i| i.zone.clone())

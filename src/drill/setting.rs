@@ -2,12 +2,13 @@
 //! do to it besides?
 
 use jiff::{SignedDuration, Timestamp};
+use rehome_region::model::Snapshot;
 use rehome_region::record::Tags;
 use rehome_region::{
     Fault, FaultRule, GroupSetup, HookSetup, Region, Request, Spread, Staleness, Strike,
 };
 
-use super::scenario::{Mishap, MishapKind, Scenario};
+use super::scenario::{Mishap, MishapKind, Scenario, Weather};
 use crate::ids::InstanceId;
 use crate::spec::{AddressSpec, GroupSpec, Kind};
 use crate::tags;
@@ -147,6 +148,43 @@ pub(super) fn snapshot_of_old(region: &mut Region, name: &str, now: Timestamp) {
     let old = named.min_by_key(|volume| (volume.created, volume.id.clone()));
     if let Some(old) = old {
         region.snapshot_by_hand(&old.id, old.tags.clone(), now);
+    }
+}
+
+/// A person clears up, and takes the wrong one.
+pub(super) fn lose_snapshot(region: &mut Region, newest: bool, now: Timestamp) {
+    let ours = |snapshot: &&Snapshot| snapshot.tags.contains_key(tags::GROUP);
+    let snapshots = region.model().snapshots.values().filter(ours);
+    let by_age = |snapshot: &&Snapshot| (snapshot.started, snapshot.id.clone());
+    let lost = match newest {
+        true => snapshots.max_by_key(by_age),
+        false => snapshots.min_by_key(by_age),
+    };
+    if let Some(id) = lost.map(|snapshot| snapshot.id.clone()) {
+        region.delete_snapshot_by_hand(&id, now);
+    }
+}
+
+/// A person wants more of it, or takes that back.
+pub(super) fn scale(region: &mut Region, group: &str, desired: u32, now: Timestamp) {
+    let body = format!(
+        "Action=UpdateAutoScalingGroup&Version=2011-01-01&AutoScalingGroupName={group}\
+         &MinSize=1&MaxSize={}&DesiredCapacity={desired}",
+        desired.max(1)
+    );
+    by_hand(region, body, now);
+}
+
+/// Everything is as slow as the weather has it.
+pub(super) fn slow_down(region: &mut Region, weather: &Weather) {
+    let latencies = &mut region.settings_mut().latency;
+    for (delay, times) in &weather.slow {
+        let Spread { median, p99 } = latencies.spread(*delay);
+        let spread = Spread {
+            median: median.saturating_mul(*times),
+            p99: p99.saturating_mul(*times),
+        };
+        latencies.set(*delay, spread);
     }
 }
 

@@ -19,8 +19,9 @@ use super::connector::Shared;
 use super::frozen::Freezable;
 use super::guest::Guest;
 use super::narrate::{Remark, remark};
+use super::scenario::Weather;
 use crate::aws::Aws;
-use crate::reconcile::{Runner, Teller};
+use crate::reconcile::{Left, Runner, Stay, Teller, Visit};
 use crate::report::Kind;
 use crate::spec::GroupSpec;
 
@@ -28,6 +29,12 @@ use crate::spec::GroupSpec;
 const BOOTSTRAP_TIMEOUT: SignedDuration = SignedDuration::from_mins(15);
 /// From something happening until its event has woken a controller.
 const EVENT_DELAY: Duration = Duration::from_millis(500);
+
+/// How long a function may work, how often a schedule sends one, and when its
+/// queue delivers what failed again.
+const VISIT: SignedDuration = SignedDuration::from_mins(4);
+const SCHEDULE: SignedDuration = SignedDuration::from_mins(5);
+const RETRY: SignedDuration = SignedDuration::from_secs(30);
 
 /// How soon a runner that was killed runs again.
 const RESTART_AFTER: Duration = Duration::from_secs(2);
@@ -39,6 +46,9 @@ pub struct Stage {
     /// Do instances run rehome from their boot on? Not before it came.
     agents: Cell<bool>,
     poll_every: SignedDuration,
+    /// Is the controller a function?
+    function: bool,
+    weather: Weather,
     runners: RefCell<BTreeMap<String, JoinHandle<()>>>,
     /// The instances whose system is up.
     up: RefCell<BTreeSet<String>>,
@@ -56,12 +66,25 @@ pub struct Stage {
 
 impl Stage {
     pub fn new(shared: Shared, spec: GroupSpec, poll_every: SignedDuration) -> Rc<Self> {
+        Self::under(shared, spec, poll_every, false, Weather::default())
+    }
+
+    /// The same in some weather, with a function for a controller or not.
+    pub fn under(
+        shared: Shared,
+        spec: GroupSpec,
+        poll_every: SignedDuration,
+        function: bool,
+        weather: Weather,
+    ) -> Rc<Self> {
         let agents = Cell::new(spec.agent);
         Rc::new(Self {
             shared,
             spec,
             agents,
             poll_every,
+            function,
+            weather,
             runners: RefCell::default(),
             up: RefCell::default(),
             moved: Notify::new(),
@@ -113,10 +136,14 @@ impl Stage {
         let runner = self.runner(who, None);
         let wake = Rc::clone(&self.events);
         let (spec, every) = (self.spec.clone(), self.poll_every);
-        self.begin(who, async move {
-            let mut runner = runner;
-            runner.keep(&spec, every, &wake).await;
-        });
+        if self.function {
+            self.begin(who, visits(runner, spec, wake));
+        } else {
+            self.begin(who, async move {
+                let mut runner = runner;
+                runner.keep(&spec, every, &wake).await;
+            });
+        }
     }
 
     /// Rehome comes to an instance that has lived without it.
@@ -217,6 +244,11 @@ impl Stage {
     fn runner(self: &Rc<Self>, who: &str, host: Option<Guest>) -> Runner<Guest> {
         let stage = Rc::downgrade(self);
         let name = who.to_owned();
+        let ahead = if who.starts_with(super::CONTROLLER) {
+            self.weather.controller_clock
+        } else {
+            self.weather.agent_clock
+        };
         let teller = Teller::new(move |at, told| {
             if let (Some(stage), Some(said)) = (stage.upgrade(), remark(at, &name, told)) {
                 stage.remarks.borrow_mut().push(said);
@@ -225,7 +257,7 @@ impl Stage {
         Runner {
             aws: Aws::from_config(&self.shared.sdk_config(who)),
             host,
-            clock: self.shared.time.clock(),
+            clock: self.shared.time.clock_ahead(ahead),
             teller,
         }
     }
@@ -248,20 +280,41 @@ impl Stage {
         }
         self.read.set(region.record().entries().len());
         if keep {
-            let truth = region.truth();
-            let zones = truth
-                .instances
-                .into_iter()
-                .map(|(id, instance)| (id, instance.zone));
+            let seen = region.model();
+            let instances = seen.instances.values();
+            let zones = instances.map(|i| (i.id.clone(), i.zone.clone()));
             self.zones.borrow_mut().extend(zones);
-            self.volumes.borrow_mut().extend(truth.volumes);
+            self.volumes.borrow_mut().extend(seen.volumes.clone());
         }
-        if wake && self.runners.borrow().contains_key(super::CONTROLLER) {
+        if wake && !self.weather.deaf && self.runners.borrow().contains_key(super::CONTROLLER) {
             let events = Rc::clone(&self.events);
             tokio::task::spawn_local(async move {
                 tokio::time::sleep(EVENT_DELAY).await;
                 events.notify_one();
             });
+        }
+    }
+}
+
+/// A function: it comes when something happens or when it said it would, does
+/// what can be done, and leaves. A schedule sends it besides.
+async fn visits(mut runner: Runner<Guest>, spec: GroupSpec, wake: Rc<Notify>) {
+    loop {
+        let now = runner.clock.now();
+        let visit = Visit {
+            until: now.saturating_add(VISIT).unwrap_or(Timestamp::MAX),
+            stay: Stay::Briefly,
+        };
+        let back_in = match runner.visit(&spec, visit).await {
+            Left::Settled => SCHEDULE,
+            Left::Unsettled { back_in, .. } => back_in.min(SCHEDULE),
+            Left::Failed(_) => RETRY,
+        };
+        let back_in = Duration::try_from(back_in).unwrap_or_default();
+        tokio::select! {
+            biased;
+            () = wake.notified() => {}
+            () = tokio::time::sleep(back_in) => {}
         }
     }
 }

@@ -22,6 +22,11 @@ const MISHAPS: [(&str, &str, u8); 9] = [
 /// Calls of a tale at which a runner may be struck.
 const CALLS: u64 = 400;
 
+/// What may take longer than usual.
+const OPERATIONS: &[&str] = &[
+    "create", "attach", "detach", "snapshot", "stop", "run", "boot",
+];
+
 const OF_GROUPS: &[&str] = &[
     "fail holder",
     "kill holder",
@@ -30,6 +35,10 @@ const OF_GROUPS: &[&str] = &[
     "rebalance",
     "ring sick",
     "darken holder",
+    "switchover",
+    "scale to 2",
+    "lose newest snapshot",
+    "lose oldest snapshot",
 ];
 const OF_PAIRS: &[&str] = &[
     "kill holder",
@@ -38,6 +47,8 @@ const OF_PAIRS: &[&str] = &[
     "switchover",
     "darken holder",
     "start standby",
+    "stop standby",
+    "lose newest snapshot",
 ];
 
 /// The text of the tale with this number.
@@ -49,7 +60,16 @@ pub fn draw(seed: u64) -> String {
     let mut tale = format!("title tale {seed}\n");
     config(dice, is_pair, agent, &mut tale);
     if !agent || is_pair || dice.bool() {
-        tale.push_str("controller\n");
+        let who = if dice.u8(..4) == 0 {
+            "function"
+        } else {
+            "controller"
+        };
+        let _ = writeln!(tale, "{who}");
+        if dice.u8(..5) == 0 {
+            // A function that nobody wakes comes by schedule alone.
+            tale.push_str("deaf\n");
+        }
     }
     if is_pair {
         let (primary, standby) = (zone(dice), zone(dice));
@@ -127,6 +147,16 @@ fn weather(dice: &mut Rng, tale: &mut String) {
     if dice.u8(..3) == 0 {
         let _ = writeln!(tale, "lag {}s", dice.u8(3..=90));
     }
+    if dice.u8(..3) == 0 {
+        let operation = dice.choice(OPERATIONS).copied().unwrap_or("stop");
+        let _ = writeln!(tale, "slow {operation} {}x", dice.u8(2..=20));
+    }
+    for whose in ["controller", "agents"] {
+        if dice.u8(..4) == 0 {
+            let way = if dice.bool() { "ahead" } else { "behind" };
+            let _ = writeln!(tale, "clock {whose} {way} {}s", dice.u16(1..=290));
+        }
+    }
     for _ in 0..dice.u8(..=3) {
         let when = if dice.bool() { "before" } else { "after" };
         let _ = writeln!(tale, "strike {}:{when}", dice.u64(1..=CALLS));
@@ -148,10 +178,14 @@ fn incident(dice: &mut Rng, is_pair: bool, deed: &str, tale: &mut String) {
     if dice.u8(..4) == 0 {
         let _ = writeln!(tale, "pass {}s", dice.u8(1..=120));
     } else {
-        tale.push_str("calm within 2h\n");
+        let _ = writeln!(tale, "calm within {}m", dice.u8(20..=90));
     }
     if rings {
         let _ = writeln!(tale, "pass {}s\nquiet sick", dice.u8(10..=200));
+    }
+    if deed == "scale to 2" {
+        // Whoever did it notices, sooner or later.
+        let _ = writeln!(tale, "scale to 1\npass {}s", dice.u8(1..=200));
     }
     if dice.u8(..3) == 0 {
         tale.push_str("light all\n");
@@ -167,7 +201,7 @@ pub fn shrink(tale: &str, mut is_bad: impl FnMut(&str) -> bool) -> String {
         .position(|line| *line == "end")
         .map_or(0, |end| end + 1);
     let stays = |line: &str| {
-        ["controller", "pair ", "launch "]
+        ["controller", "function", "pair ", "launch "]
             .iter()
             .any(|word| line.starts_with(word))
     };

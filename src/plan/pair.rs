@@ -258,7 +258,10 @@ fn after_all_noted(scene: &Scene<'_>) -> Timestamp {
             Standing::New | Standing::Superseded => None,
         })
         .chain(&scene.group.appointed)
-        .map(|term| term.since.saturating_add_or_max(SignedDuration::from_millis(1)))
+        .map(|term| {
+            term.since
+                .saturating_add_or_max(SignedDuration::from_millis(1))
+        })
         .max()
         .unwrap_or(Timestamp::MIN)
 }

@@ -16,12 +16,15 @@ use super::{explore, swarm};
 use crate::drill::blows::Blow;
 use crate::drill::rehearse_struck;
 use crate::drill::scenario::{self, BUILT_IN, Scenario, ScenarioError};
+use crate::drill::swarm::draw;
 use crate::report::terminal::{self, Colour};
 use crate::report::{Rehearsal, html};
 use crate::spec::{self, ConfigError, Kind};
 
 /// What is told in full when everything is rehearsed.
 const MAIN_JOB: &str = "cross-zone";
+/// How a tale of the swarm is named: by its seed.
+pub(super) const TALE: &str = "tale:";
 /// Over how many seeds the benchmark looks, and how many drills it times.
 const BENCH_SEEDS: u64 = 100;
 const BENCH_DRILLS: u64 = 1_000;
@@ -173,6 +176,9 @@ fn one(name: &str) -> Result<Scenario, DrillError> {
     if let Some(scenario) = scenario::built_in(name) {
         return Ok(scenario?);
     }
+    if let Some(seed) = name.strip_prefix(TALE).and_then(|n| n.parse().ok()) {
+        return Ok(scenario::parse(name, &draw(seed))?);
+    }
     let path = Path::new(name);
     if path.extension().is_some_and(|extension| extension == "txt") {
         let text = fs::read_to_string(path).map_err(|error| {
@@ -183,7 +189,8 @@ fn one(name: &str) -> Result<Scenario, DrillError> {
     }
     let known: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
     Err(DrillError::Usage(format!(
-        "there is no scenario `{name}`; there are {}, all, and any file that ends in .txt",
+        "there is no scenario `{name}`; there are {}, all, {TALE}N (of the swarm, by its seed), \
+         and any file that ends in .txt",
         known.join(", ")
     )))
 }

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::drill::{DrillError, quietly, spread};
+use super::drill::{DrillError, TALE, quietly, spread};
 use crate::drill::rehearse;
 use crate::drill::scenario::{self, Scenario};
 use crate::drill::swarm::{draw, shrink};
@@ -81,7 +81,7 @@ pub(super) fn report(swarmed: &Swarmed, seconds: f64) -> String {
     for (seed, faults) in swarmed.broken.iter().take(TOLD) {
         let _ = writeln!(
             text,
-            "\nrehome drill --swarm 1 --seed {seed}\n  {}\n{}",
+            "\nrehome drill --scenario {TALE}{seed} --seed {seed}\n  {}\n{}",
             faults.join("\n  "),
             shrunk(*seed, faults)
         );

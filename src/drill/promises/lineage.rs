@@ -1,6 +1,6 @@
 //! Promises 3, 6 and 10: which copy of the data came to be used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use rehome_region::{Entry, What};
@@ -215,17 +215,20 @@ pub(super) fn one_set(evidence: &Evidence<'_>) -> Finding {
             continue;
         };
         // What moved as it was must be as old as the copies beside it.
-        let moved = ledger.terms.iter().any(|term| {
+        let moved = ledger.terms.iter().filter(|term| {
             term.instance == instance
                 && first_of(ledger, term) != instance
                 && restored.iter().any(|beside| overlap(term, beside))
         });
-        let until = if moved {
-            restored.iter().map(|t| t.from).min().unwrap_or(last)
-        } else {
+        let moved: Vec<&str> = moved.map(|term| term.volume.as_str()).collect();
+        let until = if moved.is_empty() {
             last
+        } else {
+            restored.iter().map(|t| t.from).min().unwrap_or(last)
         };
-        if let Some(writer) = writes_between(ledger, first, until) {
+        let copied = sources.iter().map(|s| s.volume.as_str());
+        let of: BTreeSet<&str> = copied.chain(moved).collect();
+        if let Some(writer) = writes_between(ledger, &of, first, until) {
             return Err(format!(
                 "{instance} got copies of different instants: {writer} wrote between them"
             ));
@@ -252,14 +255,21 @@ fn first_of<'a>(ledger: &'a Ledger, term: &Term) -> &'a str {
     first.map_or("", |first| first.instance.as_str())
 }
 
-/// A writer of the group in between. Two copies of one call have one instant.
-fn writes_between(ledger: &Ledger, first: Timestamp, last: Timestamp) -> Option<&str> {
+/// Who wrote to one of these volumes in between. Two copies of one call have
+/// one instant.
+fn writes_between<'a>(
+    ledger: &'a Ledger,
+    volumes: &BTreeSet<&str>,
+    first: Timestamp,
+    last: Timestamp,
+) -> Option<&'a str> {
     if first == last {
         return None;
     }
-    let writer = ledger
-        .terms
-        .iter()
-        .find(|term| term.from < last && term.until.is_none_or(|until| until > first))?;
+    let writer = ledger.terms.iter().find(|term| {
+        volumes.contains(term.volume.as_str())
+            && term.from < last
+            && term.until.is_none_or(|until| until > first)
+    })?;
     Some(&writer.instance)
 }

@@ -1,6 +1,6 @@
 //! Promises 4, 5 and 9: what is made, what is deleted, and what it is made like.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use rehome_region::model::Volume;

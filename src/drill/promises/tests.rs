@@ -354,7 +354,11 @@ fn of_two_captures_of_one_move_one_may_go() {
     };
     let twice = |counter| {
         moved()
-            .at(226, NEW, snapshot("snap-2", "vol-1", counter, "move-1", false))
+            .at(
+                226,
+                NEW,
+                snapshot("snap-2", "vol-1", counter, "move-1", false),
+            )
             .at(227, "aws", complete("snap-2"))
             .at(300, NEW, gone("snap-1"))
     };

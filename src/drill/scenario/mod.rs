@@ -18,10 +18,12 @@
 //! is the usual one: one volume, one address, one unit.
 
 mod parse;
+mod weather;
 
 use jiff::SignedDuration;
 
 pub use self::parse::{ScenarioError, mishap, parse};
+pub use self::weather::Weather;
 use super::blows::Blow;
 use super::roles::Lack;
 use crate::ids::VolumeName;
@@ -48,6 +50,8 @@ pub struct Scenario {
     pub second_controller: bool,
     /// Did it get a runner more than it was written for?
     pub in_company: bool,
+    /// Is it a function, which visits and leaves, and no daemon?
+    pub function: bool,
     /// Does Auto Scaling launch the replacement before it terminates the old one?
     pub overlap: bool,
     /// Is the story about this very group, and no other?
@@ -61,6 +65,7 @@ pub struct Scenario {
     pub strikes: Vec<Blow>,
     /// A statement that somebody's policy lacks.
     pub lack: Option<Lack>,
+    pub weather: Weather,
     pub story: Vec<Line>,
 }
 
@@ -145,6 +150,14 @@ pub enum Deed {
     /// A person deletes the volumes of this name and all their snapshots.
     Erase {
         volume: VolumeName,
+    },
+    /// A person deletes the newest snapshot there is of the group, or the oldest.
+    LoseSnapshot {
+        newest: bool,
+    },
+    /// A person asks Auto Scaling for so many members.
+    Scale {
+        desired: u32,
     },
     Expect(Expectation),
 }

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use thiserror::Error;
 
 use super::super::blows::Blow;
-use super::{Deed, End, Expectation, Line, Mishap, MishapKind, Pair, Scenario};
+use super::{Deed, End, Expectation, Line, Mishap, MishapKind, Pair, Scenario, Weather};
 use crate::ids::VolumeName;
 use crate::spec::{self, GroupSpec};
 
@@ -88,12 +88,14 @@ struct Draft {
     watches: Vec<(String, usize)>,
     controller: bool,
     second_controller: bool,
+    function: bool,
     overlap: bool,
     own_group: bool,
     heartbeat: Option<SignedDuration>,
     mishaps: Vec<Mishap>,
     lag: Option<SignedDuration>,
     strikes: Vec<Blow>,
+    weather: Weather,
     story: Vec<Line>,
 }
 
@@ -110,12 +112,14 @@ impl Draft {
             "alarm" => self.watches.push(watch(rest)?),
             "controller" => self.controller = true,
             "second" if rest == "controller" => self.second_controller = true,
+            "function" => (self.controller, self.function) = (true, true),
             "overlap" => self.overlap = true,
             "own" if rest == "group" => self.own_group = true,
             "heartbeat" => self.heartbeat = Some(duration(rest)?),
             "mishap" => self.mishaps.push(mishap(rest)?),
             "lag" => self.lag = Some(duration(rest)?),
             "strike" => self.strikes.push(rest.parse()?),
+            _ if self.weather.take(verb, rest)? => {}
             _ => {
                 let deed = deed(verb, rest)?;
                 self.story.push(Line { number, deed });
@@ -147,6 +151,7 @@ impl Draft {
             controller: self.controller,
             second_controller: self.second_controller,
             in_company: false,
+            function: self.function,
             overlap: self.overlap,
             own_group: self.own_group,
             heartbeat: self.heartbeat.unwrap_or(SignedDuration::from_mins(5)),
@@ -154,6 +159,7 @@ impl Draft {
             lag: self.lag,
             strikes: self.strikes,
             lack: None,
+            weather: self.weather,
             story: self.story,
         };
         scenario.is_sound().map_err(|message| (line, message))?;
@@ -234,6 +240,12 @@ fn deed(verb: &str, rest: &str) -> Result<Deed, String> {
         ("erase", [name]) => Deed::Erase {
             volume: VolumeName::new(*name),
         },
+        ("lose", [which @ ("newest" | "oldest"), "snapshot"]) => Deed::LoseSnapshot {
+            newest: *which == "newest",
+        },
+        ("scale", ["to", count]) => Deed::Scale {
+            desired: number(count)?.min(10) as u32,
+        },
         ("expect", words) => Deed::Expect(expectation(words)?),
         _ => {
             return Err(format!(
@@ -271,12 +283,13 @@ fn watch(rest: &str) -> Result<(String, usize), String> {
 }
 
 const STATEMENTS: &str = "title TEXT, zones ZONE…, config … end, \
-    pair in ZONE and ZONE [hot], alarm NAME watches primary|standby, controller, second controller, overlap, own group, \
-    heartbeat TIME, mishap ACTION KIND PERCENT%, lag TIME, strike CALL:before|after, launch [in ZONE], \
+    pair in ZONE and ZONE [hot], alarm NAME watches primary|standby, controller, second controller, function, overlap, own group, \
+    heartbeat TIME, mishap ACTION KIND PERCENT%, lag TIME, strike CALL:before|after, deaf, \
+    slow OPERATION TIMES, clock controller|agents ahead|behind TIME, launch [in ZONE], \
     live without rehome [in ZONE], adopt, settle|calm within TIME, heal, hold for TIME, pass TIME, \
     next zone ZONE, fail|kill|crash|spot holder, ring|quiet|starve ALARM, switchover, \
     start|stop standby, rebalance, darken ZONE|holder, light ZONE|all, \
-    snapshot of old VOLUME, erase VOLUME, expect …";
+    snapshot of old VOLUME, erase VOLUME, lose newest|oldest snapshot, scale to COUNT, expect …";
 
 fn expectation(words: &[&str]) -> Result<Expectation, String> {
     match words {
@@ -320,7 +333,7 @@ pub fn mishap(rest: &str) -> Result<Mishap, String> {
     })
 }
 
-fn duration(text: &str) -> Result<SignedDuration, String> {
+pub(super) fn duration(text: &str) -> Result<SignedDuration, String> {
     text.parse()
         .map_err(|_| format!("`{text}` is no length of time like 90s, 15m or 1h30m"))
 }

@@ -214,7 +214,8 @@ fn what_an_agent_let_go_of_only_that_agent_takes_back() {
         .volume("vol-1", "a", 1, term("i-old", long_ago()), None)
         .marker(1)
         .address_on("i-old");
-    let stands_back = "… another runner is first in line for taking back what the holder's own agent let go of";
+    let stands_back =
+        "… another runner is first in line for taking back what the holder's own agent let go of";
     expect(&story, &[stands_back]);
     let taken = "attach vol-1 to i-old as /dev/sdf";
     let agent = story.clone().here("i-old", None, Workload::Stopped);
