@@ -48,6 +48,8 @@ pub enum Closed {
     Continue,
     Abandon,
     TimedOut,
+    /// Auto Scaling itself took the member another way, and asks no more.
+    Withdrawn,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -124,7 +124,7 @@ impl Teller<'_> {
             Deed::Erase { volume } => self.erase(volume.as_str()).await,
             Deed::Expect(expectation) => self.expect(line.number, expectation),
             Deed::Live { zone } => self.live(zone.as_deref()).await,
-            Deed::Switchover => self.switchover().await,
+            Deed::Switchover { must } => self.switchover(*must).await,
             deed => self.strike(deed, now),
         }
     }
@@ -181,7 +181,7 @@ impl Teller<'_> {
                 setting::start_or_stop(&mut region, &self.stage.spec, &holder, *start, now);
             }
             Deed::Settle { .. } | Deed::Calm { .. } | Deed::Hold { .. } | Deed::Pass { .. } => {}
-            Deed::Switchover
+            Deed::Switchover { .. }
             | Deed::Adopt
             | Deed::Erase { .. }
             | Deed::Expect(_)
@@ -327,8 +327,8 @@ impl Teller<'_> {
         }
     }
 
-    /// As `rehome switchover` does.
-    async fn switchover(&mut self) {
+    /// As `rehome switchover` does. Whoever only tries takes no for an answer.
+    async fn switchover(&mut self, must: bool) {
         let spec = self.stage.spec.clone();
         let aws = Aws::from_config(&self.stage.shared.sdk_config(OPERATOR));
         let world = aws.observe(&spec, Focus::ALL, None).await;
@@ -339,6 +339,7 @@ impl Teller<'_> {
         };
         match asked {
             Ok(Outcome::Done) => {}
+            Ok(Outcome::Overtaken(_)) | Err(_) if !must => {}
             Ok(Outcome::Overtaken(why)) | Err(why) => {
                 self.unsettled.push(format!("cannot switch over: {why}"));
             }
@@ -503,6 +504,7 @@ impl Teller<'_> {
             zones: &self.stage.zones.borrow(),
             addresses: &self.addresses,
             unsettled: &self.unsettled,
+            hears_after: self.stage.hears_after(),
             must_settle: self.must_settle,
             naps: &blows.naps,
             late: &blows.late,

@@ -100,6 +100,16 @@ impl Stage {
         self.shared.time.now()
     }
 
+    /// How much later than it happens the controller hears of something: at its
+    /// next look, if no event tells it.
+    pub fn hears_after(&self) -> SignedDuration {
+        match (self.weather.deaf, self.function) {
+            (false, _) => SignedDuration::ZERO,
+            (true, true) => SCHEDULE,
+            (true, false) => self.poll_every,
+        }
+    }
+
     /// From now on instances boot with, or without, rehome.
     pub fn set_agents(&self, present: bool) {
         self.agents.set(present && self.spec.agent);

@@ -35,7 +35,7 @@ const OF_GROUPS: &[&str] = &[
     "rebalance",
     "ring sick",
     "darken holder",
-    "switchover",
+    "try switchover",
     "scale to 2",
     "lose newest snapshot",
     "lose oldest snapshot",
@@ -44,7 +44,7 @@ const OF_PAIRS: &[&str] = &[
     "kill holder",
     "crash holder",
     "ring sick",
-    "switchover",
+    "try switchover",
     "darken holder",
     "start standby",
     "stop standby",
@@ -75,6 +75,8 @@ pub fn draw(seed: u64) -> String {
         let (primary, standby) = (zone(dice), zone(dice));
         let hot = if dice.bool() { " hot" } else { "" };
         let _ = writeln!(tale, "pair in {primary} and {standby}{hot}");
+        // Nobody but an alarm says that a member of a pair is sick.
+        tale.push_str("alarm well-primary watches primary\nalarm well-standby watches standby\n");
     } else if dice.u8(..10) < 3 {
         tale.push_str("overlap\n");
     }
@@ -129,7 +131,13 @@ fn config(dice: &mut Rng, is_pair: bool, agent: bool, tale: &mut String) {
     if volumes > 0 {
         tale.push_str("[group.workload]\nunits = [\"orders.service\"]\n");
     }
-    tale.push_str("[[group.alarm]]\nname = \"sick\"\n[group.policy]\nsnapshot_every = \"10m\"\n");
+    tale.push_str("[[group.alarm]]\nname = \"sick\"\n");
+    if is_pair {
+        tale.push_str(
+            "[[group.alarm]]\nname = \"well-primary\"\n[[group.alarm]]\nname = \"well-standby\"\n",
+        );
+    }
+    tale.push_str("[group.policy]\nsnapshot_every = \"10m\"\n");
     let _ = writeln!(
         tale,
         "capture_timeout = \"{}m\"\ncooldown = \"2m\"\nend",
@@ -169,18 +177,13 @@ fn incident(dice: &mut Rng, is_pair: bool, deed: &str, tale: &mut String) {
         let _ = writeln!(tale, "next zone {}", zone(dice));
     }
     let _ = writeln!(tale, "{deed}");
-    // Nobody but an alarm says that a member of a pair is sick.
-    let rings = deed == "ring sick" || is_pair && matches!(deed, "crash holder" | "darken holder");
-    if rings && deed != "ring sick" {
-        tale.push_str("ring sick\n");
-    }
     // Sometimes the next thing happens before this one is over.
     if dice.u8(..4) == 0 {
         let _ = writeln!(tale, "pass {}s", dice.u8(1..=120));
     } else {
         let _ = writeln!(tale, "calm within {}m", dice.u8(20..=90));
     }
-    if rings {
+    if deed == "ring sick" {
         let _ = writeln!(tale, "pass {}s\nquiet sick", dice.u8(10..=200));
     }
     if deed == "scale to 2" {
@@ -201,7 +204,7 @@ pub fn shrink(tale: &str, mut is_bad: impl FnMut(&str) -> bool) -> String {
         .position(|line| *line == "end")
         .map_or(0, |end| end + 1);
     let stays = |line: &str| {
-        ["controller", "function", "pair ", "launch "]
+        ["controller", "function", "pair ", "alarm ", "launch "]
             .iter()
             .any(|word| line.starts_with(word))
     };

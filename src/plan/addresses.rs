@@ -4,6 +4,7 @@ use super::demand;
 use super::scene::{Heir, Scene};
 use super::step::{Hold, Plan, Reason, Step};
 use super::volumes::Placed;
+use crate::spec::Kind;
 use crate::world::{Address, AddressFound, World};
 
 /// One call moves an address. It goes when nobody serves under it any more,
@@ -55,6 +56,10 @@ fn one(
         });
         return;
     }
+    if is_on_newer(scene, heir, address) {
+        // Somebody saw that member take over before this look did.
+        return;
+    }
     if !placed.let_go && !moves_early() {
         // Its predecessor still serves; `release` says what is waited for.
         return;
@@ -95,6 +100,24 @@ fn private_address(
 fn is_on(heir: Heir<'_>, address: &Address, target: Option<&(String, String)>) -> bool {
     address.instance.as_ref() == Some(heir.id)
         && target.is_none_or(|(_, ip)| address.private_ip.as_deref() == Some(ip))
+}
+
+/// Is it with a member that takes over once it is ready? The parts of one look
+/// are not of one instant: that member may be ready by now.
+fn is_on_newer(scene: &Scene<'_>, heir: Heir<'_>, address: &Address) -> bool {
+    let Some(on) = address.instance.as_ref().filter(|on| *on != heir.id) else {
+        return false;
+    };
+    if scene.spec.kind != Kind::Asg {
+        return false;
+    }
+    let is_candidate = scene
+        .group
+        .members
+        .get(on)
+        .is_some_and(|member| member.lifecycle.is_candidate());
+    let launched = |id| scene.instances.get(id).map(|instance| instance.launched);
+    is_candidate && launched(on) > launched(heir.id)
 }
 
 /// Are all addresses on the holder?

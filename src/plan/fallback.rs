@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::lineage::{Set, sets};
+use super::lineage::{Lineage, Set, sets};
 use super::make::{Next, blank, restored};
 use super::scene::{Heir, Scene};
 use super::step::{Hold, Plan};
@@ -64,34 +64,45 @@ const fn heeds_no_loss() -> bool {
     false
 }
 
-/// Until when the lost data may have been written: until the heir was launched,
-/// if it never served and no predecessor runs on; else until now.
+/// Until when the lost data may have been written: until the heir was called,
+/// if it never served and no predecessor runs on; else until now. A predecessor
+/// that was started once more wrote no longer than until it was captured.
 fn last_write(scene: &Scene<'_>, heir: Heir<'_>) -> Timestamp {
-    let still_runs = scene
-        .lineages
-        .values()
-        .filter_map(|l| l.current)
+    let called = match heir.called() {
+        Some(called) if !runs_on(scene, heir) && !has_served(scene, heir) => called,
+        _ => return scene.now,
+    };
+    let lineages = || scene.lineages.values();
+    let started_again = lineages()
+        .filter_map(|lineage| scene.up_since(lineage.current?))
+        .any(|up| up > called);
+    let captured = lineages()
+        .flat_map(Lineage::captures)
+        .map(|(_, s)| s.started);
+    match captured.max() {
+        Some(captured) => captured.max(called),
+        None if started_again => scene.now,
+        None => called,
+    }
+}
+
+/// Is a predecessor up that still has the newest data?
+fn runs_on(scene: &Scene<'_>, heir: Heir<'_>) -> bool {
+    let currents = scene.lineages.values().filter_map(|l| l.current);
+    currents
         .flat_map(|v| &v.attachments)
         .filter(|a| a.instance != *heir.id)
-        .any(|a| {
-            scene
-                .instances
-                .get(&a.instance)
-                .is_some_and(|i| !i.state.is_down())
-        });
-    // What an appointed heir holds already, it may have written itself.
-    let has_served = match heir.appointed {
-        Some(_) => scene
-            .lineages
-            .values()
-            .filter_map(|l| l.current)
-            .any(|v| matches!(&v.standing, Standing::Active(Some(t)) if t.holder == *heir.id)),
-        None => heir.member.lifecycle == Lifecycle::InService,
-    };
-    match heir.called() {
-        Some(called) if !still_runs && !has_served => called,
-        _ => scene.now,
+        .filter_map(|a| scene.instances.get(&a.instance))
+        .any(|i| !i.state.is_down())
+}
+
+/// What an appointed heir holds already, it may have written itself.
+fn has_served(scene: &Scene<'_>, heir: Heir<'_>) -> bool {
+    if heir.appointed.is_none() {
+        return heir.member.lifecycle == Lifecycle::InService;
     }
+    let mut currents = scene.lineages.values().filter_map(|l| l.current);
+    currents.any(|v| matches!(&v.standing, Standing::Active(Some(t)) if t.holder == *heir.id))
 }
 
 /// All volumes of one set, or none: half of an older state is no state.

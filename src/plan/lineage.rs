@@ -94,20 +94,52 @@ impl<'a> Lineage<'a> {
     /// The snapshot that holds what the current volume held when its term ended.
     ///
     /// A capture counts only if the volume has not been in use again since: it
-    /// belongs to the present term, and started after `up_since`, when the
-    /// instance that still has the volume was last started.
+    /// belongs to the present term, started after `up_since`, when the instance
+    /// that still has the volume was last started, and none was taken after a
+    /// later start.
     pub(super) fn capture(&self, up_since: Option<Timestamp>) -> Option<&'a Snapshot> {
-        let volume = self.current?;
-        self.snapshots
+        let usable = self
+            .captures()
+            .filter(|(_, s)| s.state != SnapshotState::Unusable)
+            .filter(|(_, s)| up_since.is_none_or(|up| s.started > up));
+        let key = |s: &Snapshot| (s.state != SnapshotState::Completed, s.started, s.id.clone());
+        usable
+            .min_by_key(|(start, s)| (std::cmp::Reverse(*start), key(s)))
+            .map(|(_, s)| s)
+    }
+
+    /// Every snapshot of the current volume that is of this move, and after
+    /// which start within the term it was taken.
+    pub(super) fn captures(&self) -> impl Iterator<Item = (Option<i64>, &'a Snapshot)> + '_ {
+        let volume = self.current.map(|volume| &volume.id);
+        let of_volume = self
+            .snapshots
             .iter()
-            .filter(|s| {
-                s.volume == volume.id
-                    && s.incident.as_ref() == Some(&self.incident)
-                    && s.state != SnapshotState::Unusable
-                    && up_since.is_none_or(|up| s.started > up)
-            })
-            .min_by_key(|s| (s.state != SnapshotState::Completed, s.started, s.id.clone()))
-            .copied()
+            .filter(move |s| Some(&s.volume) == volume);
+        of_volume.filter_map(|s| Some((self.start_of(s.incident.as_ref()?)?, *s)))
+    }
+
+    /// How a capture of this move is to be named. An instance that was started
+    /// once more within its term may have written again: what is captured then
+    /// is no second copy of what was captured before, and no set has both.
+    pub(super) fn capture_name(&self, up_since: Option<Timestamp>) -> Incident {
+        let term = match self.current.map(|volume| &volume.standing) {
+            Some(Standing::Active(Some(term))) => term,
+            _ => return self.incident.clone(),
+        };
+        match up_since.filter(|up| *up > term.since) {
+            Some(up) => Incident::new(format!("{}/{}", self.incident, up.as_millisecond())),
+            None => self.incident.clone(),
+        }
+    }
+
+    /// The start a capture's name speaks of; none if it is of another move.
+    #[allow(clippy::option_option)] // of this move, perhaps after another start
+    fn start_of(&self, name: &Incident) -> Option<Option<i64>> {
+        match name.as_str().strip_prefix(self.incident.as_str())? {
+            "" => Some(None),
+            again => again.strip_prefix('/')?.parse().ok().map(Some),
+        }
     }
 }
 

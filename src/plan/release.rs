@@ -259,7 +259,7 @@ fn capture(
         name: spec.name.clone(),
         volume: volume.id.clone(),
         epoch: volume.epoch,
-        incident: lineage.incident.clone(),
+        incident: lineage.capture_name(scene.up_since(volume)),
         consistency: Consistency::Clean,
         quiet_on: quiet_on.cloned(),
         shape: volume.shape.clone(),

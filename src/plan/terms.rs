@@ -27,9 +27,8 @@ pub(super) fn needs_term(
         .get(&spec.name)
         .is_some_and(|m| *m >= volume.epoch);
     let spent = scene.lineages.get(&spec.name).is_some_and(|l| {
-        l.snapshots
-            .iter()
-            .any(|s| s.volume == volume.id && s.incident.as_ref() == Some(&l.incident))
+        let mut captures = l.captures();
+        captures.any(|(_, snapshot)| snapshot.volume == volume.id)
     });
     term.holder != *heir.id || !marked || spent
 }

@@ -175,7 +175,15 @@ pub(crate) fn cancel(region: &mut Region, name: &str, instance: &str, now: Times
         return;
     };
     for action in std::mem::take(&mut member.actions) {
-        record_close(region, name, instance, &action, Closed::Abandon, "aws", now);
+        record_close(
+            region,
+            name,
+            instance,
+            &action,
+            Closed::Withdrawn,
+            "aws",
+            now,
+        );
     }
 }
 

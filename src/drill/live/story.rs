@@ -109,6 +109,7 @@ fn promises(stage: &Stage) -> Vec<Verdict> {
         zones: &zones,
         addresses: &addresses,
         unsettled: &unsettled,
+        hears_after: SignedDuration::ZERO,
         must_settle: true,
         naps: &[],
         late: &[],

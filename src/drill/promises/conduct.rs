@@ -164,6 +164,9 @@ fn close(
 ) -> Result<(), String> {
     let launch = transition.contains("LAUNCH");
     let what = if launch { "launch" } else { "terminate" };
+    if how == Closed::Withdrawn {
+        return Ok(());
+    }
     if how != Closed::Continue {
         // Whoever sat in the dark could not be heard, and only an instance's own
         // runner knows that it is well.
@@ -184,7 +187,8 @@ fn close(
     let grant = if entry.who == instance || !evidence.spec.agent {
         SignedDuration::ZERO
     } else {
-        evidence.spec.policy.quiesce_timeout
+        let grant = evidence.spec.policy.quiesce_timeout;
+        grant.saturating_add(evidence.hears_after)
     };
     let grant = grant.saturating_add(evidence.napped(instance, due, entry.at));
     if longer_than(CLOSED_AFTER.saturating_add(grant), due, entry.at) {

@@ -168,6 +168,19 @@ fn out_of_reach(evidence: &Evidence<'_>, term: &Term) -> bool {
     ledger.is_dark(&life.zone, at)
         || life.deleted.is_some_and(|deleted| deleted <= at)
         || capture_failed(evidence.entries, ledger, before, at)
+        || capture_takes_too_long(evidence, before, at)
+}
+
+/// The last copy of it was waited for as long as the policy says.
+fn capture_takes_too_long(evidence: &Evidence<'_>, volume: &str, at: Timestamp) -> bool {
+    let copies = evidence.ledger.snapshots.values();
+    let begun = copies.filter(|s| s.volume == volume && s.started <= at);
+    let last = begun.max_by_key(|s| s.started);
+    let patience = evidence.spec.policy.capture_timeout;
+    last.is_some_and(|last| {
+        last.completed.is_none_or(|completed| completed > at)
+            && at.duration_since(last.started) >= patience
+    })
 }
 
 fn capture_failed(entries: &[Entry], ledger: &Ledger, volume: &str, at: Timestamp) -> bool {

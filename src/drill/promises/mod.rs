@@ -36,6 +36,8 @@ pub struct Evidence<'a> {
     pub addresses: &'a [String],
     /// What was not in its place when it had to be; empty if all was.
     pub unsettled: &'a [String],
+    /// How much later than it happens a runner outside of the instances hears of it.
+    pub hears_after: SignedDuration,
     /// Is everything supposed to be in its place at the end?
     pub must_settle: bool,
     /// When whose process stood still.

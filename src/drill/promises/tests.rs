@@ -63,6 +63,7 @@ impl Tale {
             zones: &zones,
             addresses: &[],
             unsettled,
+            hears_after: SignedDuration::ZERO,
             must_settle: false,
             naps: &[],
             late: &[],

@@ -129,7 +129,10 @@ pub enum Deed {
         state: &'static str,
     },
     /// A person asks for the other member, or a new one.
-    Switchover,
+    /// `must`: no is an answer only if the story says so.
+    Switchover {
+        must: bool,
+    },
     /// A newer member is launched, then the holder is terminated.
     Rebalance,
     ZoneDown {
@@ -315,7 +318,7 @@ impl Scenario {
                 }
                 // Without an alarm it is a person who notices.
                 None if *state == "ALARM" => {
-                    line.deed = Deed::Switchover;
+                    line.deed = Deed::Switchover { must: true };
                     true
                 }
                 None => false,
@@ -358,7 +361,7 @@ impl Deed {
             | Self::Rebalance
             | Self::ZoneDown { .. }
             | Self::HolderDown
-            | Self::Switchover => true,
+            | Self::Switchover { .. } => true,
             Self::Alarm { state, .. } => *state == "ALARM",
             _ => false,
         }

@@ -224,7 +224,8 @@ fn deed(verb: &str, rest: &str) -> Result<Deed, String> {
         ("ring", [name]) => alarm(name, "ALARM"),
         ("quiet", [name]) => alarm(name, "OK"),
         ("starve", [name]) => alarm(name, "INSUFFICIENT_DATA"),
-        ("switchover", []) => Deed::Switchover,
+        ("switchover", []) => Deed::Switchover { must: true },
+        ("try", ["switchover"]) => Deed::Switchover { must: false },
         ("rebalance", []) => Deed::Rebalance,
         ("darken", ["holder"]) => Deed::HolderDown,
         ("light", ["all"]) => Deed::AllUp,
@@ -287,7 +288,7 @@ const STATEMENTS: &str = "title TEXT, zones ZONE…, config … end, \
     heartbeat TIME, mishap ACTION KIND PERCENT%, lag TIME, strike CALL:before|after, deaf, \
     slow OPERATION TIMES, clock controller|agents ahead|behind TIME, launch [in ZONE], \
     live without rehome [in ZONE], adopt, settle|calm within TIME, heal, hold for TIME, pass TIME, \
-    next zone ZONE, fail|kill|crash|spot holder, ring|quiet|starve ALARM, switchover, \
+    next zone ZONE, fail|kill|crash|spot holder, ring|quiet|starve ALARM, [try] switchover, \
     start|stop standby, rebalance, darken ZONE|holder, light ZONE|all, \
     snapshot of old VOLUME, erase VOLUME, lose newest|oldest snapshot, scale to COUNT, expect …";
 
