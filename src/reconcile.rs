@@ -34,6 +34,9 @@ const BREATH: SignedDuration = SignedDuration::from_secs(1);
 const FRESH: SignedDuration = SignedDuration::from_secs(15);
 /// While it waits, a runner looks at everything again at least this often.
 const LOOK_AROUND: SignedDuration = SignedDuration::from_mins(10);
+/// And at who is a member at least this often: nobody tells an agent that its
+/// predecessor has come to its hook.
+const LOOK_AT_MEMBERS: SignedDuration = SignedDuration::from_secs(30);
 /// Every this many idle looks at the group, everything is looked at.
 const FULL_EVERY: u32 = 20;
 /// An action just found open is heartbeated this soon, so that runners that
@@ -106,6 +109,8 @@ struct Memory {
     world: Option<World>,
     focus: Focus,
     looked_around: Option<Timestamp>,
+    /// When the members were last looked at.
+    saw_members: Option<Timestamp>,
     patience: Patience,
     beats: BTreeMap<Action, Timestamp>,
     first_beat: SignedDuration,
@@ -122,6 +127,7 @@ impl Memory {
             world: None,
             focus: Focus::ALL,
             looked_around: None,
+            saw_members: None,
             patience: Patience::default(),
             beats: BTreeMap::new(),
             first_beat: FIRST_BEAT,
@@ -301,6 +307,9 @@ impl<H: Host> Runner<H> {
         if memory.focus.is_all() {
             memory.looked_around = Some(now);
         }
+        if memory.focus.group {
+            memory.saw_members = Some(now);
+        }
         let mut world = self
             .aws
             .observe(spec, memory.focus, memory.world.as_ref())
@@ -376,6 +385,12 @@ impl Memory {
     fn is_fresh(&self, now: Timestamp) -> bool {
         self.looked_around
             .is_some_and(|at| now.duration_since(at) <= FRESH)
+    }
+
+    /// When the members are to be looked at again.
+    fn members_due(&self, now: Timestamp) -> Option<Timestamp> {
+        let due = later(self.saw_members?, LOOK_AT_MEMBERS);
+        Some(due.max(now))
     }
 
     /// A third of the hook's period; of the shortest one allowed, if unknown.

@@ -67,8 +67,11 @@ pub fn draw(seed: u64) -> String {
         };
         let _ = writeln!(tale, "{who}");
         if dice.u8(..5) == 0 {
+            tale.push_str("second controller\n");
+        }
+        if dice.u8(..5) == 0 {
             // A function that nobody wakes comes by schedule alone.
-            tale.push_str("deaf\n");
+            tale.push_str("deaf\nheartbeat 15m\n");
         }
     }
     if is_pair {
@@ -166,8 +169,16 @@ fn weather(dice: &mut Rng, tale: &mut String) {
         }
     }
     for _ in 0..dice.u8(..=3) {
-        let when = if dice.bool() { "before" } else { "after" };
-        let _ = writeln!(tale, "strike {}:{when}", dice.u64(1..=CALLS));
+        let call = dice.u64(1..=CALLS);
+        let when = match dice.u8(..8) {
+            0..=2 => "before".to_owned(),
+            3..=5 => "after".to_owned(),
+            6 => format!("held-{}", dice.u8(1..=9)),
+            // Suspended, and an hour later it goes on with what it had in hand.
+            _ if dice.bool() => format!("frozen-before-{}s", dice.u32(10..=4000)),
+            _ => format!("frozen-after-{}s", dice.u32(10..=4000)),
+        };
+        let _ = writeln!(tale, "strike {call}:{when}");
     }
 }
 
@@ -204,9 +215,16 @@ pub fn shrink(tale: &str, mut is_bad: impl FnMut(&str) -> bool) -> String {
         .position(|line| *line == "end")
         .map_or(0, |end| end + 1);
     let stays = |line: &str| {
-        ["controller", "function", "pair ", "alarm ", "launch "]
-            .iter()
-            .any(|word| line.starts_with(word))
+        [
+            "controller",
+            "second controller",
+            "function",
+            "pair ",
+            "alarm ",
+            "launch ",
+        ]
+        .iter()
+        .any(|word| line.starts_with(word))
     };
     let mut at = lines.len();
     while at > setting {

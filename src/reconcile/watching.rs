@@ -30,12 +30,15 @@ impl<H: Host> Runner<H> {
         let (pause, due) = memory.patience.pause(&plan.waits, now);
         let look_at = later(now, pause);
         let soonest = |dues: &mut dyn Iterator<Item = Timestamp>| dues.filter(|at| *at > now).min();
+        // Whatever is waited for, who is a member may change meanwhile.
+        let members = memory.members_due(now).filter(|at| *at < look_at);
+        let next = members.unwrap_or(look_at);
         // When a wait is over, what is decided then rests on a new look.
         let over = soonest(&mut plan.waits.iter().filter_map(|w| w.until).chain(deadline))
-            .filter(|at| *at < look_at);
+            .filter(|at| *at < next);
         let beat =
-            soonest(&mut memory.beats.values().copied()).filter(|at| *at < over.unwrap_or(look_at));
-        let until = beat.or(over).unwrap_or(look_at);
+            soonest(&mut memory.beats.values().copied()).filter(|at| *at < over.unwrap_or(next));
+        let until = beat.or(over).unwrap_or(next);
         let around = memory
             .looked_around
             .map_or(now, |at| later(at, LOOK_AROUND));
@@ -43,6 +46,8 @@ impl<H: Host> Runner<H> {
             Focus::ALL
         } else if beat.is_some() {
             Focus::NONE
+        } else if members.is_some() {
+            Focus::GROUP
         } else {
             due.into_iter()
                 .fold(Focus::NONE, |all, reason| all.union(Focus::of(reason)))

@@ -32,7 +32,7 @@ impl Focus {
         addresses: true,
         alarms: true,
     };
-    const GROUP: Self = Self {
+    pub const GROUP: Self = Self {
         group: true,
         ..Self::NONE
     };

@@ -168,10 +168,12 @@ fn close(
         return Ok(());
     }
     if how != Closed::Continue {
-        // Whoever sat in the dark could not be heard, and only an instance's own
-        // runner knows that it is well.
-        let napped = evidence.napped(instance, opened, entry.at).is_positive();
-        if evidence.is_dark(instance, entry.at) || launch && napped {
+        // Whoever sat in the dark could not be heard, and where agents run only
+        // an instance's own knows that it is well.
+        let napped = evidence
+            .keeper_napped(instance, opened, entry.at)
+            .is_positive();
+        if evidence.is_dark(instance, entry.at) || napped && (launch || !evidence.spec.agent) {
             return Ok(());
         }
         return Err(format!("the {what} action of {instance} ended by {how:?}"));
@@ -181,16 +183,17 @@ fn close(
     } else {
         quiet_since(evidence, instance, entry.at)?
     };
-    let due = ready.max(opened);
+    let due = ready.max(opened).max(resized(evidence, entry.at));
     // Another one closes it in the stead of the instance's own agent only when
     // that had its time; where there is no agent, nobody waits for one.
-    let grant = if entry.who == instance || !evidence.spec.agent {
-        SignedDuration::ZERO
-    } else {
-        let grant = evidence.spec.policy.quiesce_timeout;
-        grant.saturating_add(evidence.hears_after)
+    let grant = match (entry.who == instance, evidence.spec.agent) {
+        (true, _) => SignedDuration::ZERO,
+        (false, false) => evidence.hears_after,
+        (false, true) => evidence
+            .hears_after
+            .saturating_add(evidence.spec.policy.quiesce_timeout),
     };
-    let grant = grant.saturating_add(evidence.napped(instance, due, entry.at));
+    let grant = grant.saturating_add(evidence.keeper_napped(instance, due, entry.at));
     if longer_than(CLOSED_AFTER.saturating_add(grant), due, entry.at) {
         let late = entry.at.duration_since(due);
         return Err(format!(
@@ -200,14 +203,30 @@ fn close(
     Ok(())
 }
 
-/// When everything was in place on this instance; it must be, by now.
+/// When a person last changed the group's size. While it wants more members
+/// than can be explained, nothing is changed.
+fn resized(evidence: &Evidence<'_>, at: Timestamp) -> Timestamp {
+    let until = evidence.entries.iter().take_while(|entry| entry.at <= at);
+    let changes = until.filter(|entry| {
+        matches!(&entry.what, What::Call { action, .. } if action == "UpdateAutoScalingGroup")
+    });
+    changes.last().map_or(Timestamp::MIN, |entry| entry.at)
+}
+
+/// When everything was in place on this instance; it must be, by now. Where
+/// agents run, nobody else can say so: not before it has booted.
 fn launch_ready(
     evidence: &Evidence<'_>,
     instance: &str,
     at: Timestamp,
 ) -> Result<Timestamp, String> {
     let ledger = evidence.ledger;
-    let mut ready = Timestamp::MIN;
+    let booted = evidence.entries.iter().rev().find(
+        |entry| matches!(&entry.what, What::Booted { instance: booted } if booted == instance),
+    );
+    let mut ready = booted
+        .filter(|_| evidence.spec.agent)
+        .map_or(Timestamp::MIN, |entry| entry.at);
     for volume in &evidence.spec.volumes {
         let path = volume
             .mount

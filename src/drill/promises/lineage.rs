@@ -143,12 +143,19 @@ pub(super) fn bounded_loss(evidence: &Evidence<'_>) -> Finding {
         if lost > limit {
             return Err(format!("{said}; at most {limit:#} may be lost"));
         }
-        if !out_of_reach(evidence, term) {
+        // All volumes go back together: one of them is reason enough.
+        let mut beside = evidence.ledger.terms.iter();
+        if !beside.any(|b| begins_with(b, term) && out_of_reach(evidence, b)) {
             return Err(format!("{said}, although the newest data could be reached"));
         }
         worst = worst.max(lost);
     }
     Ok(format!("lost {worst:#} of at most {limit:#}"))
+}
+
+/// The same instance brought it up in the same go.
+fn begins_with(other: &Term, term: &Term) -> bool {
+    other.instance == term.instance && overlap(other, term)
 }
 
 /// Was the volume with the newest data beyond reach when this term began?

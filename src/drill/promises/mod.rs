@@ -11,7 +11,7 @@ mod writers;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use rehome_region::model::Volume;
@@ -122,6 +122,21 @@ impl Evidence<'_> {
         spans
             .filter(SignedDuration::is_positive)
             .fold(SignedDuration::ZERO, SignedDuration::saturating_add)
+    }
+
+    /// For how long whoever closes the actions of this instance stood still: its
+    /// own agent, or a controller where there are no agents.
+    fn keeper_napped(&self, instance: &str, from: Timestamp, until: Timestamp) -> SignedDuration {
+        if self.spec.agent {
+            return self.napped(instance, from, until);
+        }
+        let keepers = self.naps.iter().map(|nap| nap.who.as_str());
+        let keepers: BTreeSet<&str> = keepers
+            .filter(|who| who.starts_with(super::CONTROLLER))
+            .collect();
+        keepers.into_iter().fold(SignedDuration::ZERO, |sum, who| {
+            sum.saturating_add(self.napped(who, from, until))
+        })
     }
 
     /// Was this done by a call that had been sent long before? What was right

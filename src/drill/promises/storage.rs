@@ -171,7 +171,7 @@ fn may_delete_snapshot(
             && ledger
                 .first_written(volume)
                 .is_none_or(|written| written > entry.at)
-            && ledger.attachments.contains_key(*volume)
+            && ledger.attached_to(volume, entry.at).is_some()
     });
     match in_need {
         Some((volume, _)) => Err(format!(
