@@ -91,7 +91,7 @@ fn an_address_that_went_ahead_to_the_newer_member_is_not_fetched_back() {
     expect(&story("i-new"), &["… i-new is still booting"]);
     expect(
         &story("i-stranger"),
-        &["move 198.51.100.7 to i-old", "… i-new is still booting"],
+        &["move eipalloc-1 to i-old", "… i-new is still booting"],
     );
 }
 
