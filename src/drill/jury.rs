@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rehome_region::model::{InstanceState, Volume};
 use rehome_region::{Region, Request, Truth, What, Witness};
 use serde::Serialize;
@@ -159,6 +159,7 @@ impl Jury {
                 zones: &seen.zones,
                 addresses: &addresses,
                 unsettled: &unsettled,
+                hears_after: SignedDuration::ZERO,
                 must_settle: true,
                 naps: &[],
                 late: &[],
