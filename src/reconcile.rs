@@ -387,8 +387,13 @@ impl Memory {
             .is_some_and(|at| now.duration_since(at) <= FRESH)
     }
 
-    /// When the members are to be looked at again.
+    /// When the members are to be looked at again: where one is on its way out,
+    /// or in.
     fn members_due(&self, now: Timestamp) -> Option<Timestamp> {
+        let group = self.world.as_ref()?.group.known()?;
+        if group.members.len() < 2 {
+            return None;
+        }
         let due = later(self.saw_members?, LOOK_AT_MEMBERS);
         Some(due.max(now))
     }
