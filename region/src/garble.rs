@@ -121,6 +121,6 @@ mod tests {
             assert_ne!(garbage.body, answer.body);
             seen.insert((garbage.status, garbage.body.len()));
         }
-        assert!(seen.len() > 100, "{}", seen.len());
+        assert!(seen.len() > 50, "{}", seen.len());
     }
 }

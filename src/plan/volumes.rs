@@ -143,20 +143,24 @@ fn newest<'a>(
             // A capture that could begin late, as when a zone comes back, has as
             // much time as any other.
             Some(snapshot) if scene.now < scene.capture_due(snapshot) => {
-                plan.wait_until(
-                    Reason::Snapshotting {
-                        snapshot: snapshot.id.clone(),
-                        progress: snapshot.progress,
-                    },
-                    Some(snapshot.started),
-                    Some(scene.capture_due(snapshot)),
-                );
+                completes(scene, snapshot, plan);
                 Next::Wait
             }
             _ if given_up && !scene.is_in_reach(volume) => Next::OutOfReach,
             _ => Next::Wait,
         },
     }
+}
+
+fn completes(scene: &Scene<'_>, snapshot: &Snapshot, plan: &mut Plan) {
+    plan.wait_until(
+        Reason::Snapshotting {
+            snapshot: snapshot.id.clone(),
+            progress: snapshot.progress,
+        },
+        Some(snapshot.started),
+        Some(scene.capture_due(snapshot)),
+    );
 }
 
 /// An agent may know better than anybody why it let go: of a spot notice, for

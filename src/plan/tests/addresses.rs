@@ -1,6 +1,6 @@
 //! Which address goes where, each situation as a row.
 
-use super::worlds::{Story, at, expect, open, words};
+use super::worlds::{Story, at, expect, long_ago, open, words};
 use crate::plan::Step;
 use crate::spec::AddressSpec;
 use crate::world::*;
@@ -152,4 +152,24 @@ fn an_address_waits_for_a_holder_that_boots_or_is_not_described() {
     let early = two(&[]).member("i-1", Lifecycle::Pending, "a");
     let moving = "… Auto Scaling has not moved i-1 on yet";
     expect(&one(early), &["… i-1 is still booting", moving]);
+}
+
+/// One describe of a look was slow: the group is as it was, the address as it is.
+#[test]
+fn an_address_that_went_ahead_to_the_newer_member_is_not_fetched_back() {
+    let story = |on| {
+        let mut story = Story::new()
+            .member("i-old", Lifecycle::InService, "a")
+            .instance("i-old", InstanceState::Running, long_ago())
+            .member("i-new", Lifecycle::Pending, "b")
+            .instance("i-new", InstanceState::Pending, at(0))
+            .address_on(on);
+        story.spec.volumes.clear();
+        story
+    };
+    expect(&story("i-new"), &["… i-new is still booting"]);
+    expect(
+        &story("i-stranger"),
+        &["move eipalloc-1 to i-old", "… i-new is still booting"],
+    );
 }

@@ -75,26 +75,6 @@ fn a_holder_whose_heir_still_boots_keeps_everything_and_waits_for_it() {
     expect(&ready, &["stop the workload and unmount"]);
 }
 
-/// One describe of a look was slow: the group is as it was, the address as it is.
-#[test]
-fn an_address_that_went_ahead_to_the_newer_member_is_not_fetched_back() {
-    let story = |on| {
-        let mut story = Story::new()
-            .member("i-old", InService, "a")
-            .instance("i-old", InstanceState::Running, long_ago())
-            .member("i-new", Lifecycle::Pending, "b")
-            .instance("i-new", InstanceState::Pending, at(0))
-            .address_on(on);
-        story.spec.volumes.clear();
-        story
-    };
-    expect(&story("i-new"), &["… i-new is still booting"]);
-    expect(
-        &story("i-stranger"),
-        &["move eipalloc-1 to i-old", "… i-new is still booting"],
-    );
-}
-
 #[test]
 fn a_predecessor_that_still_serves_is_granted_time_to_notice() {
     let overlap = Story::replacement("a")
