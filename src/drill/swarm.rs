@@ -8,7 +8,7 @@ use fastrand::Rng;
 
 const ZONES: [&str; 3] = ["us-east-1a", "us-east-1b", "us-east-1c"];
 /// Faults of a tale; each with at most this probability, in percent.
-const MISHAPS: [(&str, &str, u8); 9] = [
+const MISHAPS: [(&str, &str, u8); 11] = [
     ("Describe*", "throttled", 15),
     ("Describe*", "broken", 10),
     ("Create*", "lost-answer", 30),
@@ -18,6 +18,8 @@ const MISHAPS: [(&str, &str, u8); 9] = [
     ("CompleteLifecycleAction", "broken", 40),
     ("*", "lost", 8),
     ("*", "timeout", 4),
+    ("*", "garbled", 6),
+    ("Describe*", "garbled", 12),
 ];
 /// Calls of a tale at which a runner may be struck.
 const CALLS: u64 = 400;

@@ -2,7 +2,7 @@
 //! situation as a row.
 
 use super::worlds::{Story, at, cross_zone, expect, long_ago, open, served, term, words};
-use crate::plan::{Hold, Reason};
+use crate::plan::{Hold, Reason, Step};
 use crate::world::*;
 use Lifecycle::{InService, PendingWait};
 use SnapshotState::{Completed, Pending, Unusable};
@@ -70,6 +70,44 @@ fn of_two_captures_the_complete_one_is_restored_and_one_from_before_the_last_sta
     };
     assert!(captured(9));
     assert!(!captured(10), "it may have written in that very moment");
+}
+
+/// A person starts the predecessor while its data is being carried away, and it
+/// writes again: tale 228 of the swarm.
+#[test]
+fn what_is_captured_after_another_start_is_no_second_copy() {
+    let again = cross_zone()
+        .capture("snap-1", "vol-1", Completed)
+        .instance("i-old", InstanceState::Stopped, at(20))
+        .address_on("i-new")
+        .here("i-new", None, Workload::Stopped)
+        .no_agent();
+    let name = again.plan().steps.into_iter().find_map(|step| match step {
+        Step::Capture { incident, .. } => Some(incident),
+        _ => None,
+    });
+    let name = name.unwrap();
+    assert_eq!(
+        name.as_str(),
+        format!(
+            "i-old/{}/{}",
+            long_ago().as_millisecond(),
+            at(20).as_millisecond()
+        )
+    );
+    let again = again.snapshot("snap-2", "vol-1", 1, Pending, at(25), Some(name.as_str()));
+    assert!(
+        !restores(&again, "snap-1"),
+        "what was written since is in snap-2 only"
+    );
+    let mut detached = again;
+    let volume = detached.volumes().get_mut(&"vol-1".into()).unwrap();
+    volume.attachments.clear();
+    volume.state = VolumeState::Available;
+    assert!(
+        !restores(&detached, "snap-1"),
+        "nothing tells of the start any more but its name"
+    );
 }
 
 #[test]
