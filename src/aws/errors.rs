@@ -175,11 +175,13 @@ impl AwsError {
     }
 
     /// The action that lacks a permission. One call may need several: who makes
-    /// a volume with tags on it makes, and tags.
+    /// a volume with tags on it makes, and tags. SQS names it in small letters,
+    /// as no policy does.
     fn refused(&self) -> &str {
         let said = self.message.split_once("not authorized to perform: ");
         let named = said.and_then(|(_, rest)| rest.split(' ').next());
-        let named = named.filter(|action| action.contains(':'));
+        let is_name = |action: &&str| action.contains(':') && **action != action.to_lowercase();
+        let named = named.filter(is_name);
         named.unwrap_or(self.action)
     }
 
@@ -459,6 +461,15 @@ mod tests {
             within
                 .to_string()
                 .ends_with("; allow ec2:CreateTags for the role in use")
+        );
+        let small = error(
+            "AccessDenied",
+            "User: x is not authorized to perform: ec2:attachvolume on resource: y",
+        );
+        assert!(
+            small
+                .to_string()
+                .ends_with("; allow ec2:AttachVolume for the role in use")
         );
     }
 

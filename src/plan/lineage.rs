@@ -52,7 +52,7 @@ impl<'a> Lineage<'a> {
             .iter()
             .map(|v| v.epoch)
             .chain(snapshots.iter().map(|s| s.epoch))
-            .chain(marker)
+            .chain(top)
             .max();
         let mut currents = named
             .iter()
@@ -160,14 +160,19 @@ fn is_gone(volume: &Volume) -> bool {
 /// The marker and the volumes say what was active. A snapshot alone does not:
 /// somebody may have copied a volume that never was. Only where nothing else
 /// is left (the Auto Scaling group was made anew, the volumes are gone) do
-/// snapshots speak.
+/// snapshots speak. A superseded volume alone speaks of the newer one that took
+/// over, though neither that one nor its marker is seen yet.
 fn top(marker: Option<Epoch>, volumes: &[&Volume], snapshots: &[&Snapshot]) -> Option<Epoch> {
-    volumes
-        .iter()
-        .filter(|v| v.standing != Standing::New)
-        .map(|v| v.epoch)
-        .chain(marker)
-        .max()
+    let newest = |of: fn(&Standing) -> bool| {
+        let those = volumes.iter().filter(|v| of(&v.standing));
+        those.map(|v| v.epoch).max()
+    };
+    let active = newest(|standing| matches!(standing, Standing::Active(_)));
+    let superseded = newest(|standing| *standing == Standing::Superseded);
+    let unseen = superseded.filter(|epoch| active < Some(*epoch));
+    active
+        .max(unseen.map(Epoch::next))
+        .max(marker)
         .or_else(|| snapshots.iter().map(|s| s.epoch).max())
 }
 

@@ -185,8 +185,16 @@ pub struct Activation {
     pub name: VolumeName,
     pub volume: VolumeId,
     pub epoch: Epoch,
-    /// False where the group's marker already stands at this epoch.
-    pub mark_group: bool,
+    /// The group's marker as it was seen.
+    pub marked: Option<Epoch>,
+}
+
+impl Activation {
+    /// The group's marker does not stand at this epoch yet.
+    #[must_use]
+    pub fn is_to_be_marked(&self) -> bool {
+        self.marked < Some(self.epoch)
+    }
 }
 
 /// Why a pair gets another holder.

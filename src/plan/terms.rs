@@ -60,7 +60,7 @@ pub(super) fn activate<'a>(
             name: spec.name.clone(),
             volume: volume.id.clone(),
             epoch: volume.epoch,
-            mark_group: scene.group.markers.get(&spec.name) < Some(&volume.epoch),
+            marked: scene.group.markers.get(&spec.name).copied(),
         });
         if needs_term(scene, heir, spec, volume) {
             due = true;

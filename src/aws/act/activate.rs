@@ -25,7 +25,10 @@ impl Aws {
         volumes: &[Activation],
     ) -> Result<Outcome, AwsError> {
         let ids: BTreeSet<VolumeId> = volumes.iter().map(|of| of.volume.clone()).collect();
-        let marked: Vec<&Activation> = volumes.iter().filter(|of| of.mark_group).collect();
+        let marked: Vec<&Activation> = volumes
+            .iter()
+            .filter(|of| of.is_to_be_marked())
+            .collect();
         let (now, markers) = tokio::join!(
             self.volumes_now(&ids),
             self.markers_now(spec, !marked.is_empty())
@@ -216,12 +219,13 @@ fn may_begin(
     if let Some(marker) = marker.filter(|marker| **marker > of.epoch) {
         return Err(format!("epoch {marker} of {} is active by now", of.name));
     }
-    // The plan saw a lower marker, and this volume is not why it is higher now.
-    if of.mark_group && marker == Some(&of.epoch) && now.standing == Standing::New {
-        return Err(format!(
-            "another volume is {} of epoch {} by now",
-            of.name, of.epoch
-        ));
+    // The plan saw a lower marker, and this volume is not why it is higher now:
+    // data was active of which the plan knew nothing.
+    if let Some(marker) = marker.filter(|marker| of.marked.as_ref() < Some(*marker))
+        && of.is_to_be_marked()
+        && now.standing == Standing::New
+    {
+        return Err(format!("{} has epoch {marker} by now", of.name));
     }
     match &now.standing {
         Standing::Superseded => Err(format!("{id} is superseded by now")),
@@ -269,7 +273,7 @@ mod tests {
             name: "data".into(),
             volume: "vol-1".into(),
             epoch: Epoch(3),
-            mark_group: true,
+            marked: Some(Epoch(1)),
         };
         let marker = marker.map(Epoch);
         may_begin(&of, now.as_ref(), marker.as_ref(), &"i-2".into(), at(100))
@@ -278,7 +282,7 @@ mod tests {
     #[test]
     fn a_term_begins_on_what_the_plan_saw() {
         assert_eq!(
-            judged(Some(volume(3, Standing::New, "i-2")), Some(2)),
+            judged(Some(volume(3, Standing::New, "i-2")), Some(1)),
             Ok(())
         );
         let own = Term {
@@ -304,6 +308,8 @@ mod tests {
             (Some(volume(3, Standing::New, "i-2")), Some(4)),
             // Another runner was quicker, with another copy.
             (Some(volume(3, Standing::New, "i-2")), Some(3)),
+            // This copy is of what was the newest data before epoch 2.
+            (Some(volume(3, Standing::New, "i-2")), Some(2)),
             (Some(volume(3, Standing::Superseded, "i-2")), None),
             (Some(volume(3, Standing::Active(Some(later)), "i-2")), None),
         ];
@@ -318,7 +324,7 @@ mod tests {
             name: "data".into(),
             volume: "vol-1".into(),
             epoch: Epoch(epoch),
-            mark_group: false,
+            marked: Some(Epoch(epoch)),
         };
         assert!(is_labelled(&of(3), Some(&volume(3, Standing::New, "i-2"))));
         assert!(!is_labelled(

@@ -170,7 +170,7 @@ fn steps() -> Vec<Step> {
                 name: "data".into(),
                 volume: volume(),
                 epoch: Epoch(1),
-                mark_group: true,
+                marked: None,
             }],
         },
         Step::Associate {

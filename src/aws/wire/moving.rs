@@ -15,7 +15,7 @@ pub(super) fn activate(volume: &VolumeId, holder: &InstanceId, epoch: u64) -> St
             name: "data".into(),
             volume: volume.clone(),
             epoch: Epoch(epoch),
-            mark_group: true,
+            marked: None,
         }],
     }
 }

@@ -72,6 +72,20 @@ fn of_two_captures_the_complete_one_is_restored_and_one_from_before_the_last_sta
     assert!(!captured(10), "it may have written in that very moment");
 }
 
+/// Two controllers, and reads that lag far behind: tale 5116 of the swarm.
+#[test]
+fn a_superseded_volume_speaks_of_a_newer_one_that_is_not_seen_yet() {
+    let behind = cross_zone()
+        .volume("vol-1", "a", 1, Standing::Superseded, None)
+        .capture("snap-1", "vol-1", Completed)
+        .address_on("i-new")
+        .here("i-new", None, Workload::Stopped);
+    assert!(behind.plan().steps.is_empty(), "{:?}", words(&behind));
+    let late = behind.clone().at(1800);
+    assert!(!restores(&late, "snap-1"));
+    assert!(words(&late).concat().contains("of an older lineage"));
+}
+
 /// A person starts the predecessor while its data is being carried away, and it
 /// writes again: tale 228 of the swarm.
 #[test]

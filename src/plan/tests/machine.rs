@@ -188,17 +188,17 @@ fn a_term_begins_on_all_volumes_at_once_and_marks_the_group_where_that_is_due() 
             Step::Activate { volumes, .. } => Some(volumes),
             _ => None,
         });
-    let row = |name: &str, volume: &str, epoch, mark_group| Activation {
+    let row = |name: &str, volume: &str, epoch, marked: Option<u64>| Activation {
         name: name.into(),
         volume: volume.into(),
         epoch: Epoch(epoch),
-        mark_group,
+        marked: marked.map(Epoch),
     };
     assert_eq!(
         step.unwrap(),
         [
-            row("data", "vol-2", 2, false),
-            row("logs", "vol-3", 1, true)
+            row("data", "vol-2", 2, Some(2)),
+            row("logs", "vol-3", 1, None)
         ]
     );
 }

@@ -25,7 +25,7 @@ fn activation(name: &str, epoch: u64) -> Activation {
         name: name.into(),
         volume: "vol-1".into(),
         epoch: Epoch(epoch),
-        mark_group: true,
+        marked: None,
     }
 }
 

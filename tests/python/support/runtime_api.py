@@ -228,6 +228,15 @@ class Function:
     def summaries(self):
         return [line for line in self.logs() if line.get("message") == "invocation ends"]
 
+    def summary_of(self, invocation):
+        """How it says it ended. It answers first, and its line is read later."""
+
+        def line():
+            ours = (line for line in self.summaries() if line["span"]["request_id"] == invocation.id)
+            return next(ours, None)
+
+        return until(line, f"the summary of {invocation.id}", PATIENCE)
+
 
 class Mapping:
     """An event source mapping: takes batches from a queue of the region, hands
