@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::claims;
 use crate::ids::{Epoch, Incident, SnapshotId, VolumeId, VolumeName};
+use crate::spec::GroupSpec;
 use crate::world::{Group, Snapshot, SnapshotState, Standing, Volume, VolumeState};
 
 /// All there is of one volume name.
@@ -20,7 +22,7 @@ pub(super) struct Lineage<'a> {
     pub(super) next: Epoch,
     /// The volume that carries the newest data, if it still exists.
     pub(super) current: Option<&'a Volume>,
-    /// More than one volume claims to be it.
+    /// More than one volume claims to be it, and none can be shown to be right.
     pub(super) contested: bool,
     /// The move that ends the present term: whose it is and when it began. All
     /// volumes of a group are activated together, so they share it.
@@ -35,6 +37,7 @@ impl<'a> Lineage<'a> {
     pub(super) fn of(
         name: &VolumeName,
         group: &Group,
+        spec: &GroupSpec,
         volumes: &'a BTreeMap<VolumeId, Volume>,
         snapshots: &'a BTreeMap<SnapshotId, Snapshot>,
     ) -> Self {
@@ -54,11 +57,15 @@ impl<'a> Lineage<'a> {
             .chain(snapshots.iter().map(|s| s.epoch))
             .chain(top)
             .max();
-        let mut currents = named
+        let active = |v: &&&Volume| matches!(v.standing, Standing::Active(_));
+        let claims: Vec<&Volume> = named
             .iter()
-            .filter(|v| v.standing != Standing::New && Some(v.epoch) == top);
-        let current = currents.next().copied();
-        let contested = currents.next().is_some();
+            .filter(active)
+            .filter(|v| Some(v.epoch) == top)
+            .copied()
+            .collect();
+        let winner = claims::winner(&claims, &snapshots, group, spec);
+        let current = winner.or_else(|| claims.first().copied());
         let others = named
             .iter()
             .filter(|v| current.is_none_or(|c| c.id != v.id))
@@ -68,8 +75,8 @@ impl<'a> Lineage<'a> {
             incident: incident(current),
             top,
             next: highest.map_or(Epoch(1), Epoch::next),
+            contested: current.is_some() && winner.is_none(),
             current,
-            contested,
             others,
             snapshots,
         }

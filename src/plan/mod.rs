@@ -7,6 +7,7 @@
 
 mod addresses;
 mod alarms;
+mod claims;
 mod fallback;
 mod holder;
 mod lifecycle;

@@ -92,7 +92,8 @@ fn retire_volume(scene: &Scene<'_>, lineage: &Lineage<'_>, volume: &Volume) -> O
         .max(volume.created)
         .saturating_add_or_max(scene.spec.policy.keep_old_volume);
     let rests = volume.state == VolumeState::Available && volume.attachments.is_empty();
-    let older = volume.epoch < current.epoch || volume.standing == Standing::New;
+    // One of the same epoch is a rival that lost: see `claims`.
+    let older = volume.epoch <= current.epoch || volume.standing == Standing::New;
     if scene.now >= kept_until && rests && older && source_is_complete(lineage, current) {
         return Some(Step::DeleteVolume {
             volume: volume.id.clone(),

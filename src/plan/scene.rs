@@ -108,7 +108,12 @@ impl<'a> Scene<'a> {
         let lineages: BTreeMap<_, _> = spec
             .volumes
             .iter()
-            .map(|v| (&v.name, Lineage::of(&v.name, group, volumes, snapshots)))
+            .map(|v| {
+                (
+                    &v.name,
+                    Lineage::of(&v.name, group, spec, volumes, snapshots),
+                )
+            })
             .collect();
         let holder = match &spec.kind {
             Kind::Asg => appointed_by_group(world, group, instances, plan)?,

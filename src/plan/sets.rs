@@ -32,7 +32,12 @@ pub fn sets(world: &World, spec: &GroupSpec) -> Option<Vec<SetSeen>> {
     let lineages: BTreeMap<_, _> = spec
         .volumes
         .iter()
-        .map(|v| (&v.name, Lineage::of(&v.name, group, volumes, snapshots)))
+        .map(|v| {
+            (
+                &v.name,
+                Lineage::of(&v.name, group, spec, volumes, snapshots),
+            )
+        })
         .collect();
     let sets = lineage::sets(&lineages).into_iter();
     Some(

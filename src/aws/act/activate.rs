@@ -25,10 +25,7 @@ impl Aws {
         volumes: &[Activation],
     ) -> Result<Outcome, AwsError> {
         let ids: BTreeSet<VolumeId> = volumes.iter().map(|of| of.volume.clone()).collect();
-        let marked: Vec<&Activation> = volumes
-            .iter()
-            .filter(|of| of.is_to_be_marked())
-            .collect();
+        let marked: Vec<&Activation> = volumes.iter().filter(|of| of.is_to_be_marked()).collect();
         let (now, markers) = tokio::join!(
             self.volumes_now(&ids),
             self.markers_now(spec, !marked.is_empty())

@@ -1,7 +1,7 @@
 //! Which data is the newest, and which older set may stand in for it: each
 //! situation as a row.
 
-use super::worlds::{Story, at, cross_zone, expect, long_ago, open, served, term, words};
+use super::worlds::{Story, at, cross_zone, expect, long_ago, open, served, term, upkeep, words};
 use crate::plan::{Hold, Reason, Step};
 use crate::world::*;
 use Lifecycle::{InService, PendingWait};
@@ -250,18 +250,45 @@ fn two_volumes_of_the_newest_epoch_or_one_on_two_instances_are_for_a_person() {
                one that is wrong";
     let twice = "… vol-2 is attached to more than one instance, which a data volume must never \
                  be: detach it from the wrong one";
-    for standing in [term("i-0", long_ago()), Standing::Superseded] {
-        let story = served().volume("vol-9", "a", 2, standing, None);
-        expect(&story, &[two]);
-    }
+    let story = served().volume("vol-9", "a", 2, term("i-0", long_ago()), None);
+    expect(&story, &[two]);
     let mut story = served();
     let volume = story.volumes().get_mut(&"vol-2".into()).unwrap();
     let mut other = volume.attachments[0].clone();
     other.instance = "i-9".into();
     volume.attachments.push(other);
     expect(&story, &[twice]);
-    // One that was never active claims nothing.
-    expect(&served().volume("vol-9", "a", 2, Standing::New, None), &[]);
+    // One that was never active, or no longer is, claims nothing.
+    for standing in [Standing::New, Standing::Superseded] {
+        expect(&served().volume("vol-9", "a", 2, standing, None), &[]);
+    }
+}
+
+/// Two runners restored two captures of one move, and neither saw the other's
+/// volume: tale 5175 of the swarm.
+#[test]
+fn of_two_copies_that_began_for_one_heir_the_one_it_has_is_right() {
+    let rival = |on| served().volume("vol-9", "a", 2, term("i-1", long_ago()), on);
+    expect(&rival(None), &[]);
+    assert_eq!(upkeep(&rival(None)), ["mark vol-9 as superseded"]);
+    assert!(words(&rival(Some("i-1"))).concat().contains("two volumes"));
+    assert!(words(&rival(Some("i-9"))).concat().contains("two volumes"));
+
+    let neither = |agent: bool| {
+        let story = rival(None).detached("vol-2");
+        if agent { story } else { story.no_agent() }
+    };
+    let first = "attach vol-9 to i-1 as /dev/sdf".to_owned();
+    assert!(words(&neither(false)).contains(&first));
+    // An agent may have let go of the one that was in use,
+    assert!(words(&neither(true)).concat().contains("two volumes"));
+    // a capture shows that one was,
+    let state = SnapshotState::Completed;
+    let captured = neither(false).snapshot("snap-9", "vol-9", 2, state, at(-60), None);
+    assert!(words(&captured).concat().contains("two volumes"));
+    // and a holder that leaves was served by one of them.
+    let left = neither(false).member("i-1", Lifecycle::TerminatingWait, "a");
+    assert!(!words(&left).concat().contains("attach"));
 }
 
 /// The predecessor goes and its heir is there: there would be much to do.
@@ -270,7 +297,7 @@ fn what_is_disputed_stays_where_it_is_with_all_that_hangs_on_it() {
     let rival = |on: Option<&str>| {
         let story = Story::replacement("a").address_on("i-old").at(600);
         let story = story.volume("vol-1", "a", 1, term("i-old", long_ago()), on);
-        story.volume("vol-9", "a", 1, Standing::Superseded, None)
+        story.volume("vol-9", "a", 1, term("i-older", long_ago()), None)
     };
     let mut twice = Story::replacement("a").address_on("i-old").at(600);
     let volume = twice.volumes().get_mut(&"vol-1".into()).unwrap();
