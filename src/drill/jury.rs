@@ -7,14 +7,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rehome_region::model::{InstanceState, Volume};
 use rehome_region::{Region, Request, Truth, What, Witness};
 use serde::Serialize;
 
 use super::judge as court;
 use super::ledger::Ledger;
-use super::promises::{Evidence, judge};
+use super::promises::{Conditions, Evidence, judge};
 use crate::report::Verdict;
 use crate::spec::{AddressSpec, GroupSpec};
 use crate::tags;
@@ -159,7 +159,7 @@ impl Jury {
                 zones: &seen.zones,
                 addresses: &addresses,
                 unsettled: &unsettled,
-                hears_after: SignedDuration::ZERO,
+                conditions: Conditions::default(),
                 must_settle: true,
                 naps: &[],
                 late: &[],

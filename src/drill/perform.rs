@@ -504,7 +504,7 @@ impl Teller<'_> {
             zones: &self.stage.zones.borrow(),
             addresses: &self.addresses,
             unsettled: &self.unsettled,
-            hears_after: self.stage.hears_after(),
+            conditions: self.stage.conditions(),
             must_settle: self.must_settle,
             naps: &blows.naps,
             late: &blows.late,

@@ -19,6 +19,7 @@ use super::connector::Shared;
 use super::frozen::Freezable;
 use super::guest::Guest;
 use super::narrate::{Remark, remark};
+use super::promises::Conditions;
 use super::scenario::Weather;
 use crate::aws::Aws;
 use crate::reconcile::{Left, Runner, Stay, Teller, Visit};
@@ -49,6 +50,8 @@ pub struct Stage {
     /// Is the controller a function?
     function: bool,
     weather: Weather,
+    /// Was there ever a runner outside of the instances?
+    had_controller: Cell<bool>,
     runners: RefCell<BTreeMap<String, JoinHandle<()>>>,
     /// The instances whose system is up.
     up: RefCell<BTreeSet<String>>,
@@ -85,6 +88,7 @@ impl Stage {
             poll_every,
             function,
             weather,
+            had_controller: Cell::new(false),
             runners: RefCell::default(),
             up: RefCell::default(),
             moved: Notify::new(),
@@ -100,9 +104,20 @@ impl Stage {
         self.shared.time.now()
     }
 
+    /// What every runner has to live with.
+    pub fn conditions(&self) -> Conditions {
+        let weather = &self.weather;
+        let clocks = [weather.controller_clock.abs(), weather.agent_clock.abs()];
+        Conditions {
+            hears_after: self.hears_after(),
+            clocks_off: clocks.into_iter().max().unwrap_or_default(),
+            agents_alone: self.spec.agent && !self.had_controller.get(),
+        }
+    }
+
     /// How much later than it happens the controller hears of something: at its
     /// next look, if no event tells it.
-    pub fn hears_after(&self) -> SignedDuration {
+    fn hears_after(&self) -> SignedDuration {
         match (self.weather.deaf, self.function) {
             (false, _) => SignedDuration::ZERO,
             (true, true) => SCHEDULE,
@@ -143,6 +158,7 @@ impl Stage {
 
     /// A runner that sits on no instance.
     pub fn engage_controller(self: &Rc<Self>, who: &str) {
+        self.had_controller.set(true);
         let runner = self.runner(who, None);
         let wake = Rc::clone(&self.events);
         let (spec, every) = (self.spec.clone(), self.poll_every);

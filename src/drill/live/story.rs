@@ -17,7 +17,7 @@ use super::stage::{Stage, View};
 use crate::clock::Clock;
 use crate::drill::judge as court;
 use crate::drill::ledger::Ledger;
-use crate::drill::promises::{Evidence, judge};
+use crate::drill::promises::{Conditions, Evidence, judge};
 use crate::report::Verdict;
 
 /// Who does not come up in this time does not come up.
@@ -109,7 +109,7 @@ fn promises(stage: &Stage) -> Vec<Verdict> {
         zones: &zones,
         addresses: &addresses,
         unsettled: &unsettled,
-        hears_after: SignedDuration::ZERO,
+        conditions: Conditions::default(),
         must_settle: true,
         naps: &[],
         late: &[],

@@ -18,6 +18,8 @@ const SEEN_AFTER: SignedDuration = SignedDuration::from_secs(10);
 const STILL_GOOD: SignedDuration = SignedDuration::from_secs(30);
 /// How soon after its part is done an action must be closed.
 const CLOSED_AFTER: SignedDuration = SignedDuration::from_secs(60);
+/// Who is there within this before an action times out could have kept it open.
+const LAST_MINUTE: SignedDuration = SignedDuration::from_secs(60);
 
 pub(super) fn address_with_holder(evidence: &Evidence<'_>) -> Finding {
     let mut moves = 0;
@@ -173,7 +175,10 @@ fn close(
         let napped = evidence
             .keeper_napped(instance, opened, entry.at)
             .is_positive();
-        if evidence.is_dark(instance, entry.at) || napped && (launch || !evidence.spec.agent) {
+        let last_minute = entry.at.checked_sub(LAST_MINUTE).unwrap_or(opened);
+        let alone = evidence.nobody_there(last_minute, entry.at).is_positive();
+        let nobody_knew = napped && (launch || !evidence.spec.agent) || alone;
+        if evidence.is_dark(instance, entry.at) || nobody_knew {
             return Ok(());
         }
         return Err(format!("the {what} action of {instance} ended by {how:?}"));
@@ -186,14 +191,18 @@ fn close(
     let due = ready.max(opened).max(resized(evidence, entry.at));
     // Another one closes it in the stead of the instance's own agent only when
     // that had its time; where there is no agent, nobody waits for one.
+    let conditions = evidence.conditions;
     let grant = match (entry.who == instance, evidence.spec.agent) {
         (true, _) => SignedDuration::ZERO,
-        (false, false) => evidence.hears_after,
-        (false, true) => evidence
+        (false, false) => conditions.hears_after,
+        (false, true) => conditions
             .hears_after
+            .saturating_add(conditions.clocks_off)
             .saturating_add(evidence.spec.policy.quiesce_timeout),
     };
-    let grant = grant.saturating_add(evidence.keeper_napped(instance, due, entry.at));
+    let grant = grant
+        .saturating_add(evidence.keeper_napped(instance, due, entry.at))
+        .saturating_add(evidence.nobody_there(due, entry.at));
     if longer_than(CLOSED_AFTER.saturating_add(grant), due, entry.at) {
         let late = entry.at.duration_since(due);
         return Err(format!(

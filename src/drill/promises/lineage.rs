@@ -184,6 +184,7 @@ fn capture_takes_too_long(evidence: &Evidence<'_>, volume: &str, at: Timestamp) 
     let begun = copies.filter(|s| s.volume == volume && s.started <= at);
     let last = begun.max_by_key(|s| s.started);
     let patience = evidence.spec.policy.capture_timeout;
+    let patience = patience.saturating_sub(evidence.conditions.clocks_off);
     last.is_some_and(|last| {
         last.completed.is_none_or(|completed| completed > at)
             && at.duration_since(last.started) >= patience

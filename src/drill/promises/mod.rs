@@ -4,6 +4,7 @@
 //! Each check answers what it looked at, or what broke the promise.
 
 mod conduct;
+mod keepers;
 mod lineage;
 mod storage;
 mod writers;
@@ -11,7 +12,7 @@ mod writers;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use rehome_region::model::Volume;
@@ -21,6 +22,7 @@ use super::blows::Nap;
 use super::ledger::Ledger;
 use crate::report::Verdict;
 use crate::spec::GroupSpec;
+pub use keepers::Conditions;
 
 /// Everything a judge may look at.
 pub struct Evidence<'a> {
@@ -36,8 +38,7 @@ pub struct Evidence<'a> {
     pub addresses: &'a [String],
     /// What was not in its place when it had to be; empty if all was.
     pub unsettled: &'a [String],
-    /// How much later than it happens a runner outside of the instances hears of it.
-    pub hears_after: SignedDuration,
+    pub conditions: Conditions,
     /// Is everything supposed to be in its place at the end?
     pub must_settle: bool,
     /// When whose process stood still.
@@ -113,30 +114,6 @@ impl Evidence<'_> {
     /// Is this caller one of rehome's runners, and not AWS or a person?
     fn is_runner(&self, who: &str) -> bool {
         who.starts_with("i-") || who.starts_with(super::CONTROLLER)
-    }
-
-    /// For how long of this time did this runner stand still?
-    fn napped(&self, who: &str, from: Timestamp, until: Timestamp) -> SignedDuration {
-        let naps = self.naps.iter().filter(|nap| nap.who == who);
-        let spans = naps.map(|nap| nap.until.min(until).duration_since(nap.from.max(from)));
-        spans
-            .filter(SignedDuration::is_positive)
-            .fold(SignedDuration::ZERO, SignedDuration::saturating_add)
-    }
-
-    /// For how long whoever closes the actions of this instance stood still: its
-    /// own agent, or a controller where there are no agents.
-    fn keeper_napped(&self, instance: &str, from: Timestamp, until: Timestamp) -> SignedDuration {
-        if self.spec.agent {
-            return self.napped(instance, from, until);
-        }
-        let keepers = self.naps.iter().map(|nap| nap.who.as_str());
-        let keepers: BTreeSet<&str> = keepers
-            .filter(|who| who.starts_with(super::CONTROLLER))
-            .collect();
-        keepers.into_iter().fold(SignedDuration::ZERO, |sum, who| {
-            sum.saturating_add(self.napped(who, from, until))
-        })
     }
 
     /// Was this done by a call that had been sent long before? What was right

@@ -17,7 +17,7 @@ const NEW: &str = "i-2";
 const PATH: &str = "/var/lib/orders";
 
 #[derive(Default)]
-struct Tale(Vec<Entry>);
+struct Tale(Vec<Entry>, Conditions);
 
 impl Tale {
     fn at(mut self, second: i64, who: &str, what: What) -> Self {
@@ -63,7 +63,7 @@ impl Tale {
             zones: &zones,
             addresses: &[],
             unsettled,
-            hears_after: SignedDuration::ZERO,
+            conditions: self.1,
             must_settle: false,
             naps: &[],
             late: &[],
@@ -427,6 +427,28 @@ fn closing_an_action_too_early_too_late_or_not_at_all_breaks_the_eighth_promise(
         closed(NEW, "LAUNCHING", Closed::Continue),
     );
     early.breaks(8, "before data was in its place");
+}
+
+#[test]
+fn where_agents_are_alone_an_action_waits_for_the_next_one() {
+    let timed_out = |agents_alone| {
+        let mut tale = moved().at(107, "aws", closed(OLD, "TERMINATING", Closed::TimedOut));
+        tale.1.agents_alone = agents_alone;
+        tale
+    };
+    timed_out(false).breaks(8, "ended by TimedOut");
+    timed_out(true).holds(8);
+    let there = What::Booted {
+        instance: NEW.into(),
+    };
+    let boots = |at, closes| {
+        let mut tale = moved().at(at, "aws", there.clone());
+        tale = tale.at(closes, NEW, closed(OLD, "TERMINATING", Closed::Continue));
+        tale.1.agents_alone = true;
+        tale
+    };
+    boots(1_000, 1_010).holds(8);
+    boots(1_000, 1_300).breaks(8, "after its part was done");
 }
 
 #[test]
