@@ -12,9 +12,9 @@ use crate::world::{Alarm, Lifecycle, World};
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 /// An alarm that has rung long enough, as CloudWatch itself says, makes Auto
-/// Scaling replace the member, or the standby take over. It must have begun
-/// after this holder came, and be about no other instance: what rang for a
-/// predecessor says nothing about it.
+/// Scaling replace the member, or the standby take over. It must be about no
+/// other instance, and have begun after this holder came, or was started where
+/// the alarm is about it alone: what rang for a predecessor says nothing about it.
 pub(super) fn heed(scene: &Scene<'_>, world: &World, plan: &mut Plan) {
     let (Some(holder), Some(alarms)) = (scene.holder, world.alarms.known()) else {
         return;
@@ -23,7 +23,7 @@ pub(super) fn heed(scene: &Scene<'_>, world: &World, plan: &mut Plan) {
         return;
     };
     for (name, alarm) in alarms {
-        if !is_about(alarm, holder) || alarm.since <= came {
+        if !is_about(alarm, holder) || alarm.since <= counts_from(alarm, holder, came) {
             continue;
         }
         let policy = &scene.spec.policy;
@@ -56,6 +56,14 @@ fn came(scene: &Scene<'_>, holder: Heir<'_>) -> Option<Timestamp> {
         // In a dark zone it is not described, and its alarm rings all the more.
         Kind::Pair { .. } => Some(launched.max(holder.appointed).unwrap_or(Timestamp::MIN)),
     }
+}
+
+/// A standby that is called in sick was so before it was appointed.
+fn counts_from(alarm: &Alarm, holder: Heir<'_>, came: Timestamp) -> Timestamp {
+    let started = holder.instance.map(|i| i.launched);
+    started
+        .filter(|_| alarm.about.contains(holder.id))
+        .unwrap_or(came)
 }
 
 fn is_about(alarm: &Alarm, holder: Heir<'_>) -> bool {

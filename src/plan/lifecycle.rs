@@ -31,7 +31,10 @@ pub(super) fn complete(scene: &Scene<'_>, world: &World, placed: &Placed<'_>, pl
                 continue;
             }
         };
-        if !is_ours(scene, id, transition) {
+        let ours = is_ours(scene, id, transition);
+        // Whoever will have to close it one day does not let it run out until then.
+        let becomes_ours = transition == Transition::Terminate && serves_others(scene);
+        if !ours && !becomes_ours {
             continue;
         }
         let Some(hook) = hook(&scene.group.hooks, transition, plan) else {
@@ -42,7 +45,7 @@ pub(super) fn complete(scene: &Scene<'_>, world: &World, placed: &Placed<'_>, pl
             transition,
             instance: id.clone(),
         };
-        if done {
+        if done && ours {
             plan.step(Step::Complete { action });
         } else {
             plan.keep_open.push(action);
@@ -140,7 +143,7 @@ fn is_ours(scene: &Scene<'_>, id: &InstanceId, transition: Transition) -> bool {
     if scene.sits_at(id) {
         return true;
     }
-    let others = scene.seat.at.is_none() || scene.holds_here();
+    let others = serves_others(scene);
     match transition {
         // Only the machine itself can say that its workload is healthy.
         Transition::Launch => others && !scene.spec.agent,
@@ -155,6 +158,11 @@ fn is_ours(scene: &Scene<'_>, id: &InstanceId, transition: Transition) -> bool {
             others && (!scene.spec.agent || down || overdue)
         }
     }
+}
+
+/// Does this runner close actions in another's stead?
+fn serves_others(scene: &Scene<'_>) -> bool {
+    scene.seat.at.is_none() || scene.holds_here()
 }
 
 /// The group's hook for this transition; of several, the one named after rehome.

@@ -164,8 +164,11 @@ fn call_in(
     } else {
         placed.complete
     };
-    let appointed = scene.holder.is_some_and(|h| h.appointed.is_some());
-    if has_come || !appointed {
+    // Sent to stop before it was appointed, it was no person who had it at work.
+    let appointed = scene.holder.and_then(|h| h.appointed);
+    let told = scene.instances.get(heir).and_then(|i| i.told_to_end);
+    let was_fenced = told.is_some_and(|told| Some(told) <= appointed);
+    if has_come && !was_fenced || appointed.is_none() {
         plan.hold(Hold::HolderStopped {
             instance: heir.clone(),
         });

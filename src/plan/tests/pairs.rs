@@ -116,11 +116,19 @@ fn an_alarm_that_rang_before_the_holder_came_says_nothing_about_it() {
         .marker(1)
         .address_on("i-b");
     let story = appointed(story, "i-b", 0);
+    let back = ["make i-a the holder: alarm status has rung long enough"];
     assert_eq!(words(&ringing(story.clone(), -60, &[]).at(5000)), [""; 0]);
-    assert_eq!(
-        words(&ringing(story, 60, &[]).at(5000)),
-        ["make i-a the holder: alarm status has rung long enough"]
+    assert_eq!(words(&ringing(story.clone(), 60, &[]).at(5000)), back);
+    // One about the standby alone, which was up: it was called in sick.
+    let sick = ringing(story.clone(), -60, &["i-b"]);
+    assert_eq!(words(&sick.clone().at(5000)), back);
+    assert!(
+        words(&sick.clone().at(599))
+            .concat()
+            .contains("has to go on")
     );
+    let started = sick.instance("i-b", InstanceState::Running, at(-30));
+    assert_eq!(words(&started.at(5000)), [""; 0]);
 }
 
 #[test]
@@ -253,6 +261,21 @@ fn a_holder_that_was_stopped_by_hand_is_left_alone() {
         .address_on("i-b");
     let story = appointed(story, "i-b", 0).at(5000);
     assert_eq!(story.plan().steps, []);
+}
+
+/// Fenced in the dark, it came to a stop in the light, the holder again by then:
+/// tale 6144 of the swarm.
+#[test]
+fn a_holder_that_was_sent_to_stop_before_it_was_appointed_is_started() {
+    let told = |second| {
+        let story = serving(InstanceState::Running);
+        let mut story = story.instance("i-a", InstanceState::Stopped, long_ago());
+        let stopped = story.instances().get_mut(&"i-a".into()).unwrap();
+        stopped.told_to_end = Some(at(second));
+        words(&appointed(story, "i-a", 0).at(30))
+    };
+    assert!(told(0).contains(&"start i-a".to_owned()));
+    assert!(!told(1).contains(&"start i-a".to_owned()));
 }
 
 #[test]
