@@ -58,12 +58,11 @@ fn came(scene: &Scene<'_>, holder: Heir<'_>) -> Option<Timestamp> {
     }
 }
 
-/// A standby that is called in sick was so before it was appointed.
+/// A standby that is up and called in sick was so before it was appointed.
 fn counts_from(alarm: &Alarm, holder: Heir<'_>, came: Timestamp) -> Timestamp {
-    let started = holder.instance.map(|i| i.launched);
-    started
-        .filter(|_| alarm.about.contains(holder.id))
-        .unwrap_or(came)
+    let up = holder.instance.filter(|_| holder.runs());
+    up.filter(|_| alarm.about.contains(holder.id))
+        .map_or(came, |instance| instance.launched)
 }
 
 fn is_about(alarm: &Alarm, holder: Heir<'_>) -> bool {
