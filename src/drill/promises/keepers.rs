@@ -1,0 +1,85 @@
+//! Who could have acted then, and how soon could it?
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use rehome_region::What;
+
+use super::Evidence;
+
+/// What every runner has to live with, whatever it does.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Conditions {
+    /// How much later than it happens a runner outside of the instances hears of it.
+    pub hears_after: SignedDuration,
+    /// How far from the truth a clock is at most. What has to be waited for
+    /// seems over so much earlier, or later.
+    pub clocks_off: SignedDuration,
+    /// There is no runner outside of the instances.
+    pub agents_alone: bool,
+}
+
+impl Evidence<'_> {
+    /// For how long of this time did this runner stand still?
+    pub(super) fn napped(&self, who: &str, from: Timestamp, until: Timestamp) -> SignedDuration {
+        let naps = self.naps.iter().filter(|nap| nap.who == who);
+        let spans = naps.map(|nap| nap.until.min(until).duration_since(nap.from.max(from)));
+        spans
+            .filter(SignedDuration::is_positive)
+            .fold(SignedDuration::ZERO, SignedDuration::saturating_add)
+    }
+
+    /// For how long whoever closes the actions of this instance stood still: its
+    /// own agent, or a controller where there are no agents.
+    pub(super) fn keeper_napped(
+        &self,
+        instance: &str,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> SignedDuration {
+        if self.spec.agent {
+            return self.napped(instance, from, until);
+        }
+        let keepers = self.naps.iter().map(|nap| nap.who.as_str());
+        let keepers: BTreeSet<&str> = keepers
+            .filter(|who| who.starts_with(crate::drill::CONTROLLER))
+            .collect();
+        keepers.into_iter().fold(SignedDuration::ZERO, |sum, who| {
+            sum.saturating_add(self.napped(who, from, until))
+        })
+    }
+
+    /// For how long of this time was there nobody at all? Only agents look after
+    /// the group, and none was up, awake and where AWS could be reached.
+    pub(super) fn nobody_there(&self, from: Timestamp, until: Timestamp) -> SignedDuration {
+        if !self.conditions.agents_alone {
+            return SignedDuration::ZERO;
+        }
+        let mut bounds: BTreeSet<Timestamp> = [from, until].into();
+        let naps = self.naps.iter().flat_map(|nap| [nap.from, nap.until]);
+        let moments = self.entries.iter().map(|entry| entry.at);
+        bounds.extend(naps.chain(moments).filter(|at| *at > from && *at < until));
+        let mut alone = SignedDuration::ZERO;
+        for (begin, end) in bounds.iter().zip(bounds.iter().skip(1)) {
+            if !self.zones.keys().any(|of| self.is_there(of, *begin)) {
+                alone = alone.saturating_add(end.duration_since(*begin));
+            }
+        }
+        alone
+    }
+
+    /// Is the agent on this instance at work then?
+    fn is_there(&self, instance: &str, at: Timestamp) -> bool {
+        let before = self.entries.iter().take_while(|entry| entry.at <= at);
+        let last = before.filter_map(|entry| match &entry.what {
+            What::Booted { instance: of } if of == instance => Some(true),
+            What::GuestDown { instance: of } if of == instance => Some(false),
+            _ => None,
+        });
+        let naps = |at: Timestamp| {
+            let mut own = self.naps.iter().filter(|nap| nap.who == instance);
+            own.any(|nap| nap.from <= at && at < nap.until)
+        };
+        last.last() == Some(true) && !naps(at) && !self.is_dark(instance, at)
+    }
+}
