@@ -245,6 +245,8 @@ pub struct Attachment {
     pub device: String,
     pub state: AttachmentState,
     pub delete_on_termination: bool,
+    /// When it was begun, where EC2 says so.
+    pub since: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -78,6 +78,18 @@ fn keeps_every_promise(path: &Path) -> Outcome {
     }
 }
 
+/// What the swarm once found, shrunk; its seed is its name.
+fn stays_good(path: &Path) -> Outcome {
+    let name = path.file_stem().and_then(|stem| stem.to_str());
+    let seed = name.ok_or("a tale without a name")?.parse()?;
+    let faults = terminal::faults(&rehearse(&scenario(path)?, seed)?);
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(faults.join("\n").into())
+    }
+}
+
 fn same_seed_same_bytes(path: &Path) -> Outcome {
     let run = || {
         let output = Command::new(env!("CARGO_BIN_EXE_rehome"))
@@ -98,5 +110,6 @@ fn same_seed_same_bytes(path: &Path) -> Outcome {
 datatest_stable::harness! {
     { test = goes_as_written, root = "tests/scenarios", pattern = r"^[^/]+\.txt$" },
     { test = keeps_every_promise, root = "tests/scenarios", pattern = r"^[^/]+\.txt$" },
+    { test = stays_good, root = "tests/tales", pattern = r"\.txt$" },
     { test = same_seed_same_bytes, root = "tests/scenarios", pattern = r"^[^/]+\.txt$" },
 }

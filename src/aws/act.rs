@@ -65,6 +65,7 @@ impl Aws {
                 self.act_on_snapshots(spec, step).await
             }
             Step::Detach { .. }
+            | Step::TakeBack { .. }
             | Step::CreateVolume { .. }
             | Step::Attach { .. }
             | Step::Supersede { .. }
@@ -172,6 +173,7 @@ impl Aws {
                 instance,
                 force,
             } => self.detach(volume, instance, *force).await,
+            Step::TakeBack { volume, instance } => self.take_back(volume, instance).await,
             Step::CreateVolume {
                 name,
                 zone,

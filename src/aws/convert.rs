@@ -110,6 +110,7 @@ fn attachment(volume: &str, of: &ec2::VolumeAttachment) -> Understood<Attachment
         device: of.device().unwrap_or_default().to_owned(),
         state,
         delete_on_termination: of.delete_on_termination().unwrap_or_default(),
+        since: time(of.attach_time(), volume, "when it was attached").ok(),
     })
 }
 

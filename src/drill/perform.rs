@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use rehome_region::record::Tags;
-use rehome_region::{Region, Settings, Truth, What};
+use rehome_region::{Faults, Region, Settings, Truth, What};
 
 use super::blows::{Blow, Blows};
 use super::connector::Shared;
@@ -51,6 +51,7 @@ pub async fn perform(scenario: &Scenario, seed: u64, blows: &[Blow]) -> (Rehears
         region.settings_mut().staleness = setting::staleness(lag);
     }
     setting::slow_down(&mut region, &scenario.weather);
+    setting::snag(&mut region, &scenario.weather);
     region.settings_mut().faults.rules = scenario.mishaps.iter().map(setting::rule).collect();
     let (spec, addresses) = setting::allocate(&mut region, &scenario.spec, time.now());
     let spec = setting::people(&mut region, scenario, spec, time.now());
@@ -170,7 +171,7 @@ impl Teller<'_> {
                     region.zone_up(&zone, now);
                 }
             }
-            Deed::Heal => region.settings_mut().faults.rules.clear(),
+            Deed::Heal => region.settings_mut().faults = Faults::default(),
             Deed::LateSnapshot { volume } => {
                 setting::snapshot_of_old(&mut region, volume.as_str(), now)
             }

@@ -8,7 +8,7 @@ use rehome_region::{
     Fault, FaultRule, GroupSetup, HookSetup, Region, Request, Spread, Staleness, Strike,
 };
 
-use super::scenario::{Mishap, MishapKind, Scenario, Weather};
+use super::scenario::{Mishap, MishapKind, Scenario, Snag, Weather};
 use crate::ids::InstanceId;
 use crate::spec::{AddressSpec, GroupSpec, Kind};
 use crate::tags;
@@ -173,6 +173,20 @@ pub(super) fn scale(region: &mut Region, group: &str, desired: u32, now: Timesta
         desired.max(1)
     );
     by_hand(region, body, now);
+}
+
+/// What AWS does not end well, by this weather.
+pub(super) fn snag(region: &mut Region, weather: &Weather) {
+    let faults = &mut region.settings_mut().faults;
+    for (snag, percent) in &weather.snags {
+        let odds = match snag {
+            Snag::StuckAttach => &mut faults.stuck_attach,
+            Snag::StuckDetach => &mut faults.stuck_detach,
+            Snag::BadVolume => &mut faults.volume_error,
+            Snag::BadSnapshot => &mut faults.snapshot_error,
+        };
+        *odds = f64::from(*percent) / 100.0;
+    }
 }
 
 /// Everything is as slow as the weather has it.

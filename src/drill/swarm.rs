@@ -29,6 +29,14 @@ const OPERATIONS: &[&str] = &[
     "create", "attach", "detach", "snapshot", "stop", "run", "boot",
 ];
 
+/// What AWS begins and does not end well; each with at most this probability.
+const SNAGS: &[(&str, u8)] = &[
+    ("stuck attach", 25),
+    ("stuck detach", 40),
+    ("bad volume", 15),
+    ("bad snapshot", 15),
+];
+
 const OF_GROUPS: &[&str] = &[
     "fail holder",
     "kill holder",
@@ -163,6 +171,11 @@ fn weather(dice: &mut Rng, tale: &mut String) {
     if dice.u8(..3) == 0 {
         let operation = dice.choice(OPERATIONS).copied().unwrap_or("stop");
         let _ = writeln!(tale, "slow {operation} {}x", dice.u8(2..=20));
+    }
+    for (snag, most) in SNAGS {
+        if dice.u8(..8) == 0 {
+            let _ = writeln!(tale, "{snag} {}%", dice.u8(1..=*most));
+        }
     }
     for whose in ["controller", "agents"] {
         if dice.u8(..4) == 0 {

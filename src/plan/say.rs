@@ -20,16 +20,15 @@ impl Display for Step {
             } => write!(f, "make {} on {volume} ({name})", filesystem.name()),
             Self::Mount { name, volume } => write!(f, "mount {volume} ({name})"),
             Self::StartWorkload => f.write_str("start the workload"),
-            Self::Fence {
-                instance,
-                force: false,
-            } => write!(f, "fence {instance}: stop it"),
-            Self::Fence { instance, .. } => write!(f, "fence {instance}: force it to stop"),
+            Self::Fence { instance, force } => write!(f, "fence {instance}: {}", stop(*force)),
             Self::StartInstance { instance } => write!(f, "start {instance}"),
             Self::ReportUnhealthy { instance, .. } => {
                 write!(f, "report {instance} as unhealthy to Auto Scaling")
             }
             Self::Appoint { heir, cause, .. } => write!(f, "make {heir} the holder: {cause}"),
+            Self::TakeBack { volume, instance } => {
+                write!(f, "take back {volume}, whose way to {instance} is stuck")
+            }
             Self::Detach {
                 volume,
                 instance,
@@ -80,6 +79,10 @@ impl Display for Step {
             Self::Complete { action } => write!(f, "complete {action}"),
         }
     }
+}
+
+fn stop(force: bool) -> &'static str {
+    if force { "force it to stop" } else { "stop it" }
 }
 
 fn how(consistency: Consistency) -> &'static str {

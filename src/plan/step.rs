@@ -100,6 +100,11 @@ pub enum Step {
         instance: InstanceId,
         force: bool,
     },
+    /// Detach what has been `attaching` for so long that it is stuck.
+    TakeBack {
+        volume: VolumeId,
+        instance: InstanceId,
+    },
     /// Snapshot one volume. `Clean` claims quiet: the runner checks by id that
     /// nothing is attached but `quiet_on`, right before the call.
     Capture {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
+
 use super::fallback::{older_set, restore_set};
 use super::lineage::Lineage;
 use super::make::{Next, at_device, blank, restored};
@@ -11,6 +13,10 @@ use super::terms::{activate, needs_term};
 use crate::ids::{VolumeId, VolumeName};
 use crate::spec::VolumeSpec;
 use crate::world::{AttachmentState, Snapshot, SnapshotState, Standing, Volume, VolumeState};
+
+/// An attachment that takes longer than 90 s is stuck (the figure of the EBS CSI
+/// driver); five minutes more, by which this clock may be ahead.
+const ATTACHES_WITHIN: SignedDuration = SignedDuration::from_secs(90 + 300);
 
 /// How far the holder's volumes are.
 #[derive(Default)]
@@ -240,9 +246,7 @@ fn attach_all(
         };
         match volume.attachments.first().map(|a| a.state) {
             Some(AttachmentState::Attached) => {}
-            Some(AttachmentState::Attaching) => plan.wait(Reason::Attaching {
-                volume: volume.id.clone(),
-            }),
+            Some(AttachmentState::Attaching) => attaching(scene, heir, volume, plan),
             Some(AttachmentState::Detaching | AttachmentState::Busy) => {
                 plan.wait(Reason::Detaching {
                     volume: volume.id.clone(),
@@ -251,6 +255,25 @@ fn attach_all(
             None => attach(scene, heir, spec, volume, plan),
         }
     }
+}
+
+/// A stuck attachment ends only when it is taken back; then it is tried anew.
+fn attaching(scene: &Scene<'_>, heir: Heir<'_>, volume: &Volume, plan: &mut Plan) {
+    let since = volume.attachments.first().and_then(|a| a.since);
+    let due = since.map(|since| since.saturating_add_or_max(ATTACHES_WITHIN));
+    if due.is_some_and(|due| scene.now >= due) {
+        plan.step(Step::TakeBack {
+            volume: volume.id.clone(),
+            instance: heir.id.clone(),
+        });
+    }
+    plan.wait_until(
+        Reason::Attaching {
+            volume: volume.id.clone(),
+        },
+        since,
+        due,
+    );
 }
 
 /// What the instance is said to have may lag behind what the volume itself says.
@@ -272,7 +295,7 @@ fn never_active<'a>(scene: &Scene<'a>, id: &VolumeId) -> Option<&'a Volume> {
 
 fn make_room(heir: Heir<'_>, unused: &Volume, plan: &mut Plan) {
     match unused.attachments.first().map(|a| a.state) {
-        Some(AttachmentState::Attached) => plan.step(Step::Detach {
+        Some(AttachmentState::Attached | AttachmentState::Attaching) => plan.step(Step::Detach {
             volume: unused.id.clone(),
             instance: heir.id.clone(),
             force: false,

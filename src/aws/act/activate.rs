@@ -256,6 +256,7 @@ mod tests {
                 device: "/dev/sdf".to_owned(),
                 state: AttachmentState::Attached,
                 delete_on_termination: false,
+                since: None,
             }],
             source: None,
             shape: Shape::default(),

@@ -91,6 +91,7 @@ mod tests {
             device: "/dev/sdf".to_owned(),
             state: AttachmentState::Attached,
             delete_on_termination: false,
+            since: None,
         };
         Volume {
             id: "vol-1".into(),

@@ -249,6 +249,20 @@ impl Aws {
         }
     }
 
+    /// Only what is still on its way: once attached, it may be in use.
+    pub(super) async fn take_back(
+        &self,
+        volume: &VolumeId,
+        instance: &InstanceId,
+    ) -> Result<Outcome, AwsError> {
+        let now = self.volume_now(volume).await?;
+        let mut at = now.iter().flat_map(|now| &now.attachments);
+        if at.any(|at| at.instance == *instance && at.state == AttachmentState::Attaching) {
+            return self.detach(volume, instance, false).await;
+        }
+        Outcome::overtaken(format!("{volume} is not on its way to {instance} any more"))
+    }
+
     pub(super) async fn supersede(&self, volume: &VolumeId) -> Result<Outcome, AwsError> {
         let note = vec![tagging::tag(tags::STATE, tags::STATE_SUPERSEDED)];
         let doing = format!("note that {volume} is superseded");

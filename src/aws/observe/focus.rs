@@ -92,6 +92,7 @@ impl Focus {
             Step::ReportUnhealthy { .. } | Step::Complete { .. } => Self::GROUP,
             Step::Appoint { .. } => Self::ALL,
             Step::Detach { .. }
+            | Step::TakeBack { .. }
             | Step::CreateVolume { .. }
             | Step::Attach { .. }
             | Step::Supersede { .. }

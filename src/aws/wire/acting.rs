@@ -289,6 +289,10 @@ async fn attaching_and_detaching_survive_a_lost_answer() {
         instance: instance.clone(),
         device: "/dev/sdf".to_owned(),
     };
+    let take_back = |instance: &InstanceId| Step::TakeBack {
+        volume: volume.clone(),
+        instance: instance.clone(),
+    };
     let detach = |instance: &InstanceId, force| Step::Detach {
         volume: volume.clone(),
         instance: instance.clone(),
@@ -299,6 +303,7 @@ async fn attaching_and_detaching_survive_a_lost_answer() {
     stand.heal();
     stand.overtaken(&attach(&there)).await;
     stand.pass(10).await;
+    stand.overtaken(&take_back(&here)).await;
     stand.overtaken(&detach(&here, true)).await;
     stand.done(&detach(&here, false)).await;
     stand.done(&detach(&here, false)).await;

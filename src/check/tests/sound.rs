@@ -220,6 +220,7 @@ fn volume() -> Volume {
             device: "/dev/sdf".to_owned(),
             state: AttachmentState::Attached,
             delete_on_termination: false,
+            since: None,
         }],
         source: Some("snap-0".into()),
         shape: Shape::default(),

@@ -23,7 +23,7 @@ mod weather;
 use jiff::SignedDuration;
 
 pub use self::parse::{ScenarioError, mishap, parse};
-pub use self::weather::Weather;
+pub use self::weather::{Snag, Weather};
 use super::blows::Blow;
 use super::roles::Lack;
 use crate::ids::VolumeName;

@@ -286,7 +286,8 @@ fn watch(rest: &str) -> Result<(String, usize), String> {
 const STATEMENTS: &str = "title TEXT, zones ZONE…, config … end, \
     pair in ZONE and ZONE [hot], alarm NAME watches primary|standby, controller, second controller, function, overlap, own group, \
     heartbeat TIME, mishap ACTION KIND PERCENT%, lag TIME, strike CALL:before|after, deaf, \
-    slow OPERATION TIMES, clock controller|agents ahead|behind TIME, launch [in ZONE], \
+    slow OPERATION TIMES, stuck attach|detach PERCENT%, bad volume|snapshot PERCENT%, \
+    clock controller|agents ahead|behind TIME, launch [in ZONE], \
     live without rehome [in ZONE], adopt, settle|calm within TIME, heal, hold for TIME, pass TIME, \
     next zone ZONE, fail|kill|crash|spot holder, ring|quiet|starve ALARM, [try] switchover, \
     start|stop standby, rebalance, darken ZONE|holder, light ZONE|all, \

@@ -19,7 +19,27 @@ pub struct Weather {
     pub agent_clock: SignedDuration,
     /// Does the controller never hear of an event?
     pub deaf: bool,
+    /// What AWS begins and does not end well, in so many percent of cases.
+    pub snags: Vec<(Snag, u8)>,
 }
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Snag {
+    /// A volume stays `attaching` until it is detached.
+    StuckAttach,
+    /// A volume stays `detaching` until it is forced or the instance stops.
+    StuckDetach,
+    /// A new volume goes to `error`.
+    BadVolume,
+    BadSnapshot,
+}
+
+const SNAGS: [(&str, &str, Snag); 4] = [
+    ("stuck", "attach", Snag::StuckAttach),
+    ("stuck", "detach", Snag::StuckDetach),
+    ("bad", "volume", Snag::BadVolume),
+    ("bad", "snapshot", Snag::BadSnapshot),
+];
 
 const OPERATIONS: [(&str, Delay); 7] = [
     ("create", Delay::CreateVolume),
@@ -45,9 +65,11 @@ impl Weather {
                     _ => return Err(format!("`{whose}` is none of controller, agents")),
                 }
             }
-            ("deaf" | "slow" | "clock", _) => {
+            ("stuck" | "bad", [what, percent]) => self.snags.push(snag(verb, what, percent)?),
+            ("deaf" | "slow" | "clock" | "stuck" | "bad", _) => {
                 return Err(format!(
-                    "cannot read `{verb} {rest}`; it is `deaf`, `slow OPERATION TIMES` or \
+                    "cannot read `{verb} {rest}`; it is `deaf`, `slow OPERATION TIMES`, \
+                     `stuck attach|detach PERCENT%`, `bad volume|snapshot PERCENT%` or \
                      `clock controller|agents ahead|behind TIME`"
                 ));
             }
@@ -67,6 +89,20 @@ fn slow(operation: &str, times: &str) -> Result<(Delay, u32), String> {
     match times.filter(|n| (1..=1000).contains(n)) {
         Some(times) => Ok((*delay, times)),
         None => Err("how slow it is, is said from 1x to 1000x".to_owned()),
+    }
+}
+
+fn snag(verb: &str, what: &str, percent: &str) -> Result<(Snag, u8), String> {
+    let known = SNAGS
+        .iter()
+        .find(|known| (known.0, known.1) == (verb, what));
+    let Some((_, _, snag)) = known else {
+        return Err(format!("nothing is called `{verb} {what}`"));
+    };
+    let percent = percent.strip_suffix('%').and_then(|n| n.parse().ok());
+    match percent.filter(|n| (1..=100).contains(n)) {
+        Some(percent) => Ok((*snag, percent)),
+        None => Err("how often it happens, is said from 1% to 100%".to_owned()),
     }
 }
 

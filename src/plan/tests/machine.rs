@@ -92,7 +92,14 @@ fn a_volume_that_is_only_attached_is_waited_for_and_never_mounted() {
     };
     expect(&bare(attached()), &[START]);
     let attaching = attached().attachment("vol-2", AttachmentState::Attaching);
-    expect(&bare(attaching), &["… vol-2 is being attached"]);
+    expect(&bare(attaching.clone()), &["… vol-2 is being attached"]);
+    // For ever, if nobody takes it back.
+    let mut stuck = bare(attaching);
+    let volume = stuck.volumes().get_mut(&"vol-2".into()).unwrap();
+    volume.attachments[0].since = Some(at(0));
+    expect(&stuck.clone().at(389), &["… vol-2 is being attached"]);
+    let back = "take back vol-2, whose way to i-1 is stuck";
+    expect(&stuck.at(390), &[back, "… vol-2 is being attached"]);
     // Ready without a mount.
     let ready = bare(served())
         .member("i-1", Lifecycle::PendingWait, "a")

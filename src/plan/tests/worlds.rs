@@ -409,6 +409,7 @@ fn attached(on: &str) -> Attachment {
         device: "/dev/sdf".to_owned(),
         state: AttachmentState::Attached,
         delete_on_termination: false,
+        since: None,
     }
 }
 
