@@ -1,5 +1,5 @@
-//! Every scenario: against its golden timeline, over several seeds, and twice
-//! with one seed as two processes that must print the same bytes.
+//! Every scenario: against its golden timeline, and with another seed; some twice
+//! with one seed, as two processes that must print the same bytes.
 //!
 //! `UPDATE_GOLDEN=1 cargo test --test drill` writes the timelines anew; the
 //! review of a change in behaviour is then a readable diff.
@@ -18,7 +18,8 @@ use rehome::report::terminal;
 type Outcome = Result<(), Box<dyn Error>>;
 
 const GOLDEN_SEED: u64 = 1;
-const SEEDS: std::ops::RangeInclusive<u64> = 2..=5;
+/// One more than the golden one; `tests/explore` tells each over ten.
+const ANOTHER_SEED: u64 = 2;
 
 fn scenario(path: &Path) -> Result<Scenario, Box<dyn Error>> {
     let name = path.file_stem().ok_or("no name")?.to_string_lossy();
@@ -60,28 +61,17 @@ fn first_difference<'a>(was: &'a str, is: &'a str) -> Option<(usize, (&'a str, &
 }
 
 fn keeps_every_promise(path: &Path) -> Outcome {
-    let scenario = scenario(path)?;
-    let mut broken = Vec::new();
-    for seed in SEEDS {
-        let rehearsal = rehearse(&scenario, seed)?;
-        let faults = terminal::faults(&rehearsal);
-        broken.extend(
-            faults
-                .into_iter()
-                .map(|fault| format!("seed {seed}: {fault}")),
-        );
-    }
-    if broken.is_empty() {
-        Ok(())
-    } else {
-        Err(broken.join("\n").into())
-    }
+    good(path, ANOTHER_SEED)
 }
 
 /// What the swarm once found, shrunk; its seed is its name.
 fn stays_good(path: &Path) -> Outcome {
     let name = path.file_stem().and_then(|stem| stem.to_str());
     let seed = name.ok_or("a tale without a name")?.parse()?;
+    good(path, seed)
+}
+
+fn good(path: &Path, seed: u64) -> Outcome {
     let faults = terminal::faults(&rehearse(&scenario(path)?, seed)?);
     if faults.is_empty() {
         Ok(())
@@ -90,6 +80,7 @@ fn stays_good(path: &Path) -> Outcome {
     }
 }
 
+/// Some of them; `tests/explore` asks the same of all.
 fn same_seed_same_bytes(path: &Path) -> Outcome {
     let run = || {
         let output = Command::new(env!("CARGO_BIN_EXE_rehome"))
@@ -111,5 +102,5 @@ datatest_stable::harness! {
     { test = goes_as_written, root = "tests/scenarios", pattern = r"^[^/]+\.txt$" },
     { test = keeps_every_promise, root = "tests/scenarios", pattern = r"^[^/]+\.txt$" },
     { test = stays_good, root = "tests/tales", pattern = r"\.txt$" },
-    { test = same_seed_same_bytes, root = "tests/scenarios", pattern = r"^[^/]+\.txt$" },
+    { test = same_seed_same_bytes, root = "tests/scenarios", pattern = r"^(first-boot|overlap|pair|same-zone)\.txt$" },
 }

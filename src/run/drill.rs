@@ -216,8 +216,14 @@ pub(super) fn quietly<T>(work: impl FnOnce() -> T) -> T {
 /// Tales drawn from seeds.
 fn every_tale(seed: u64, count: u64, jobs: Option<usize>) -> Result<bool, DrillError> {
     let progress = Progress::new(usize::try_from(count).unwrap_or(usize::MAX));
-    let (swarmed, seconds) =
-        super::timed(|| swarm::swarm(seed, count, jobs, |done| progress.at(done)));
+    let (swarmed, seconds) = super::timed(|| {
+        swarm::swarm(seed, count, jobs, |done, wrong| {
+            if let Some((seed, fault)) = wrong {
+                progress.tell(&format!("{TALE}{seed} {fault}"));
+            }
+            progress.at(done);
+        })
+    });
     let swarmed = swarmed?;
     progress.end();
     print(&swarm::report(&swarmed, seconds))?;
@@ -417,6 +423,12 @@ impl Progress {
             let start = if self.live { "\r\u{1b}[K" } else { "" };
             let _ = write!(io::stderr(), "{start}[{done}/{}]{end}", self.total);
         }
+    }
+
+    /// Something that is not to wait for the end.
+    fn tell(&self, what: &str) {
+        let start = if self.live { "\r\u{1b}[K" } else { "" };
+        let _ = writeln!(io::stderr(), "{start}{what}");
     }
 
     fn end(&self) {

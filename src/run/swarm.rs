@@ -24,7 +24,8 @@ pub struct Swarmed {
     pub broken: Vec<(u64, Vec<String>)>,
 }
 
-/// Performs the tales of these seeds. `told` hears now and then how many are done.
+/// Performs the tales of these seeds. `told` hears how many are done, and what
+/// was wrong with the last one.
 ///
 /// # Errors
 /// When a drill cannot be started.
@@ -32,15 +33,19 @@ pub fn swarm(
     first: u64,
     count: u64,
     jobs: Option<usize>,
-    told: impl Fn(usize) + Sync,
+    told: impl Fn(usize, Option<(u64, &str)>) + Sync,
 ) -> Result<Swarmed, DrillError> {
     let done = AtomicUsize::new(0);
     let tales = usize::try_from(count).unwrap_or(usize::MAX);
     let results = spread(tales, jobs, |index| {
         let seed = first.wrapping_add(index as u64);
         let rehearsal = quietly(|| rehearse(&tale(seed, &draw(seed))?, seed).map_err(unstarted))?;
-        told(done.fetch_add(1, Ordering::Relaxed) + 1);
         let faults = (!rehearsal.succeeded()).then(|| terminal::faults(&rehearsal));
+        let wrong = faults.as_ref().and_then(|faults| faults.first());
+        told(
+            done.fetch_add(1, Ordering::Relaxed) + 1,
+            wrong.map(|fault| (seed, fault.as_str())),
+        );
         let over = rehearsal
             .incidents
             .iter()
