@@ -276,6 +276,9 @@ pub struct Snapshot {
     pub id: SnapshotId,
     pub volume: VolumeId,
     pub name: Option<VolumeName>,
+    /// It says itself whose data it is; else its volume had to, which may be
+    /// gone when that is needed.
+    pub labelled: bool,
     pub epoch: Epoch,
     pub state: SnapshotState,
     /// Percent, as AWS reports it; coarse.

@@ -230,7 +230,8 @@ fn heir(region: &Region, incident: &Incident) -> Option<String> {
         .values()
         .filter(|i| i.service.as_deref() == Some(path.group.as_str()));
     let mut fit = candidates.filter(|i| {
-        let may_be = i.id != path.instance || path.cause == ZONE_DOWN;
+        let anew = i.launched > path.started;
+        let may_be = i.id != path.instance || path.cause == ZONE_DOWN || anew;
         let lifecycle = autoscaling::lifecycle_of(region, &i.id);
         let has = |allocation: &String| {
             model

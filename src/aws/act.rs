@@ -61,9 +61,10 @@ impl Aws {
             | Step::StartInstance { .. }
             | Step::ReportUnhealthy { .. }
             | Step::Appoint { .. } => self.act_on_instance(spec, step).await,
-            Step::Capture { .. } | Step::SnapshotLive { .. } | Step::DeleteSnapshot { .. } => {
-                self.act_on_snapshots(spec, step).await
-            }
+            Step::Capture { .. }
+            | Step::SnapshotLive { .. }
+            | Step::Label { .. }
+            | Step::DeleteSnapshot { .. } => self.act_on_snapshots(spec, step).await,
             Step::Detach { .. }
             | Step::TakeBack { .. }
             | Step::CreateVolume { .. }
@@ -159,6 +160,11 @@ impl Aws {
                 self.snapshot_live(&spec.name, instance, incident, volumes)
                     .await
             }
+            Step::Label {
+                snapshot,
+                of,
+                incident,
+            } => self.label_late(&spec.name, snapshot, of, incident).await,
             Step::DeleteSnapshot { snapshot, .. } => {
                 self.delete_snapshot(&spec.name, snapshot).await
             }

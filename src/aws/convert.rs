@@ -128,6 +128,7 @@ pub(super) fn snapshot(of: &ec2::Snapshot) -> Understood<Snapshot> {
         id: SnapshotId::new(id),
         volume: VolumeId::new(of.volume_id().unwrap_or_default()),
         name: tagging::volume_name(&tags),
+        labelled: tagging::volume_name(&tags).is_some(),
         epoch: tagging::epoch(&tags).map_err(|problem| format!("snapshot {id}: {problem}"))?,
         state: snapshot_state(of),
         progress: of.progress().and_then(percent).unwrap_or_default(),

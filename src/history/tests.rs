@@ -50,6 +50,7 @@ fn snapshot(id: &str, of: (&str, u64), incident: Incident, started: i64) -> Snap
         id: id.into(),
         volume: of.0.into(),
         name: Some("data".into()),
+        labelled: true,
         epoch: Epoch(of.1),
         state: SnapshotState::Completed,
         progress: 100,

@@ -74,6 +74,9 @@ pub(super) fn holder(
 
 /// All that a pair needs besides what every group needs.
 pub(super) fn tend(scene: &Scene<'_>, world: &World, placed: &Placed<'_>, plan: &mut Plan) {
+    if scene.forgotten.is_some() {
+        return appoint_other(scene, Cause::Gone, None, plan);
+    }
     let (Kind::Pair { .. }, Some(holder)) = (&scene.spec.kind, scene.holder) else {
         return;
     };
@@ -230,10 +233,8 @@ pub(super) fn appoint_other(
     moves: Option<Vec<Timestamp>>,
     plan: &mut Plan,
 ) {
-    let Some(heir) = scene
-        .holder
-        .and_then(|holder| other_member(scene.spec, holder.id))
-    else {
+    let holder = scene.holder.map(|holder| holder.id).or(scene.forgotten);
+    let Some(heir) = holder.and_then(|holder| other_member(scene.spec, holder)) else {
         return;
     };
     match may_take_over(scene.instances.get(heir)) {

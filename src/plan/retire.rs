@@ -23,8 +23,31 @@ pub(super) fn upkeep(scene: &Scene<'_>, placed: &Placed<'_>, plan: &mut Plan) {
     }
     let sets = sets(&scene.lineages);
     let begun: Vec<Step> = snapshot(scene, placed, &sets).into_iter().collect();
+    let labels = labels(scene).take(AT_ONCE);
     let retired = volumes(scene).chain(snapshots(scene, &sets)).take(AT_ONCE);
-    plan.upkeep = begun.into_iter().chain(retired).collect();
+    plan.upkeep = begun.into_iter().chain(labels).chain(retired).collect();
+}
+
+/// A set that is taken in one call is labelled in others, which may have failed.
+fn labels<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = Step> + 'a {
+    let snapshots = scene
+        .lineages
+        .values()
+        .flat_map(|lineage| &lineage.snapshots);
+    let bare = snapshots.filter(|s| !s.labelled && s.state != SnapshotState::Unusable);
+    bare.filter_map(|s| {
+        Some(Step::Label {
+            snapshot: s.id.clone(),
+            of: LiveVolume {
+                name: s.name.clone()?,
+                volume: s.volume.clone(),
+                epoch: s.epoch,
+                shape: s.shape.clone(),
+                tags: s.tags.clone(),
+            },
+            incident: s.incident.clone()?,
+        })
+    })
 }
 
 /// The next periodic set, all volumes in one call.
@@ -124,7 +147,13 @@ fn source_is_complete(lineage: &Lineage<'_>, current: &Volume) -> bool {
 
 /// Whole sets beyond what the policy keeps, and second captures of one move.
 fn snapshots<'a>(scene: &'a Scene<'_>, sets: &[Set<'a>]) -> impl Iterator<Item = Step> + 'a {
-    let complete: Vec<&Set<'_>> = sets.iter().filter(|s| s.is_complete()).collect();
+    // What does not say itself whose data it is, is none to rely on.
+    let labelled = |set: &&Set<'_>| set.snapshots.values().all(|s| s.labelled);
+    let complete: Vec<&Set<'_>> = sets
+        .iter()
+        .filter(|s| s.is_complete())
+        .filter(labelled)
+        .collect();
     #[allow(unused_mut)]
     let mut keep = scene.spec.policy.keep_snapshots.max(1);
     #[cfg(feature = "mutants")]

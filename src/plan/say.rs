@@ -50,6 +50,7 @@ impl Display for Step {
             Self::SnapshotLive { volumes, .. } => {
                 write!(f, "snapshot {} live volume(s) as one set", volumes.len())
             }
+            Self::Label { snapshot, of, .. } => write!(f, "label {snapshot} as {}", of.name),
             Self::CreateVolume {
                 name,
                 zone,

@@ -37,6 +37,9 @@ pub(super) struct Scene<'a> {
     pub(super) snapshots: &'a BTreeMap<SnapshotId, Snapshot>,
     pub(super) here: Option<&'a Here>,
     pub(super) holder: Option<Heir<'a>>,
+    /// The holder of a pair by all that is noted, if EC2 knows it no longer: an
+    /// hour after its end.
+    pub(super) forgotten: Option<&'a InstanceId>,
     pub(super) lineages: BTreeMap<&'a VolumeName, Lineage<'a>>,
 }
 
@@ -115,6 +118,7 @@ impl<'a> Scene<'a> {
                 )
             })
             .collect();
+        let mut forgotten = None;
         let holder = match &spec.kind {
             Kind::Asg => appointed_by_group(world, group, instances, plan)?,
             Kind::Pair { members } => {
@@ -122,9 +126,12 @@ impl<'a> Scene<'a> {
                 if chosen.is_none() {
                     plan.wait(Reason::NoHolder);
                 }
+                let is = |id: &&InstanceId| chosen.as_ref().is_some_and(|of| of.holder == **id);
+                forgotten = members.iter().find(is);
                 chosen.and_then(|of| heir(group, instances, &of.holder, of.appointed))
             }
         };
+        let forgotten = forgotten.filter(|_| holder.is_none());
         plan.holder = holder.map(|h| h.id.clone());
         Some(Self {
             spec,
@@ -136,6 +143,7 @@ impl<'a> Scene<'a> {
             snapshots,
             here: world.here.as_ref(),
             holder,
+            forgotten,
             lineages,
         })
     }

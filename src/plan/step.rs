@@ -125,6 +125,12 @@ pub enum Step {
         incident: Incident,
         volumes: Vec<LiveVolume>,
     },
+    /// Write on a snapshot of a live set what its volume knows.
+    Label {
+        snapshot: SnapshotId,
+        of: LiveVolume,
+        incident: Incident,
+    },
     CreateVolume {
         name: VolumeName,
         zone: Zone,

@@ -10,7 +10,7 @@ use super::ids::{self, Kind};
 use super::{attachments, index, tags};
 use crate::engine::Due;
 use crate::latency::Delay;
-use crate::model::{InstanceState, Snapshot, SnapshotState, Tags, Volume, VolumeState};
+use crate::model::{InstanceState, Power, Snapshot, SnapshotState, Tags, Volume, VolumeState};
 use crate::wire::error::ApiError;
 use crate::wire::query::Params;
 use crate::wire::xml::{Xml, timestamp};
@@ -190,13 +190,18 @@ pub(crate) fn take(
     Some(id)
 }
 
-/// Attached to an instance that is neither stopped nor terminated.
+/// Attached to an instance that is neither stopped nor terminated. One that is
+/// terminated while it is stopped shuts down without having been up.
 fn somebody_could_write(region: &Region, volume: &Volume) -> bool {
     let holder = volume
         .attachment
         .as_ref()
         .and_then(|a| region.model.instances.get(&a.instance));
-    holder.is_some_and(|i| !matches!(i.state, InstanceState::Stopped | InstanceState::Terminated))
+    holder.is_some_and(|i| match i.state {
+        InstanceState::Stopped | InstanceState::Terminated => false,
+        InstanceState::ShuttingDown => i.guest.power != Power::Off,
+        _ => true,
+    })
 }
 
 fn hide_for_a_moment(region: &mut Region, id: &str, now: Timestamp) {

@@ -129,6 +129,19 @@ impl Aws {
         Ok(outcome)
     }
 
+    /// What could not be done when the set was taken.
+    pub(super) async fn label_late(
+        &self,
+        group: &GroupName,
+        snapshot: &SnapshotId,
+        of: &LiveVolume,
+        incident: &Incident,
+    ) -> Result<Outcome, AwsError> {
+        let shot = live_shot(group, incident, of);
+        self.label_snapshot(snapshot, &shot).await?;
+        Ok(Outcome::Done)
+    }
+
     /// What was made a moment ago may not be found for another moment.
     async fn label_snapshot(&self, snapshot: &SnapshotId, shot: &Shot<'_>) -> Result<(), AwsError> {
         let doing = format!("label the snapshot {snapshot}");

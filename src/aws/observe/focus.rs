@@ -97,9 +97,10 @@ impl Focus {
             | Step::Attach { .. }
             | Step::Supersede { .. }
             | Step::DeleteVolume { .. } => Self::VOLUMES,
-            Step::Capture { .. } | Step::SnapshotLive { .. } | Step::DeleteSnapshot { .. } => {
-                Self::SNAPSHOTS
-            }
+            Step::Capture { .. }
+            | Step::SnapshotLive { .. }
+            | Step::Label { .. }
+            | Step::DeleteSnapshot { .. } => Self::SNAPSHOTS,
             Step::Activate { .. } => Self::VOLUMES.union(Self::GROUP),
             Step::Associate { .. } => Self::ADDRESSES,
         }

@@ -235,6 +235,7 @@ fn snapshot() -> Snapshot {
         id: "snap-1".into(),
         volume: "vol-1".into(),
         name: Some("data".into()),
+        labelled: true,
         epoch: Epoch(2),
         state: SnapshotState::Completed,
         progress: 100,

@@ -7,7 +7,9 @@ use rehome_region::{Closed, Entry, Outcome, What};
 
 use super::{Evidence, Finding, count, longer_than};
 use crate::drill::judge;
+use crate::ids::VolumeName;
 use crate::spec::Kind;
+use crate::tags;
 
 /// A member that was launched a moment ago may not have been seen yet.
 const SEEN_AFTER: SignedDuration = SignedDuration::from_secs(10);
@@ -249,12 +251,7 @@ fn launch_ready(
                 .iter()
                 .find(|t| t.instance == instance && t.path == path && t.is_open_at(at))
                 .map(|t| t.from),
-            None => ledger
-                .attachments
-                .values()
-                .flatten()
-                .find(|stay| stay.instance == instance && stay.from <= at)
-                .map(|stay| stay.from),
+            None => attached_since(evidence, &volume.name, instance, at),
         };
         let since = since.ok_or_else(|| {
             format!(
@@ -289,6 +286,23 @@ fn launch_ready(
         }
     }
     Ok(ready)
+}
+
+/// Since when a volume of this name is on the instance.
+fn attached_since(
+    evidence: &Evidence<'_>,
+    name: &VolumeName,
+    instance: &str,
+    at: Timestamp,
+) -> Option<Timestamp> {
+    let named = |id: &String| {
+        let volume = evidence.volumes.get(id);
+        volume.is_none_or(|of| of.tags.get(tags::VOLUME).map(String::as_str) == Some(name.as_str()))
+    };
+    let ids = evidence.ledger.attachments.iter().filter(|of| named(of.0));
+    let stays = ids.flat_map(|(_, stays)| stays);
+    let here = stays.filter(|stay| stay.instance == instance && stay.from <= at);
+    here.map(|stay| stay.from).max()
 }
 
 /// When this instance had let go of everything and what had to be captured was

@@ -278,6 +278,20 @@ fn a_holder_that_was_sent_to_stop_before_it_was_appointed_is_started() {
     assert!(!told(1).contains(&"start i-a".to_owned()));
 }
 
+/// The standby was in the dark when the primary ended, and for hours after that.
+#[test]
+fn a_holder_that_ec2_knows_no_longer_is_replaced() {
+    let mut story = serving(InstanceState::Stopped).detached("vol-1");
+    story.instances().remove(&"i-a".into());
+    story.group().members.remove(&"i-a".into());
+    let next = "make i-b the holder: the holder is terminated".to_owned();
+    assert!(words(&story).contains(&next), "{:?}", words(&story));
+    // Nor is the other one there: nobody is.
+    story.instances().remove(&"i-b".into());
+    assert!(!words(&story).contains(&next));
+    assert!(!story.plan().is_settled());
+}
+
 #[test]
 fn a_holder_that_is_gone_or_told_to_go_is_replaced_at_once() {
     let gone =

@@ -60,6 +60,21 @@ fn a_set_is_of_all_that_the_holder_has_in_use_and_says_what_it_was_made_like() {
     assert_eq!(snapshot(&story.world, &story.spec, at(900)), Ok(set));
 }
 
+/// Reads lag, and what was just taken could not be labelled: tale 581 of the swarm.
+#[test]
+fn what_does_not_say_whose_data_it_is_is_labelled_and_no_older_set_deleted_for_it() {
+    let mut story = served().at(60);
+    story.spec.policy.keep_snapshots = 1;
+    let mut story = live(live(story, "snap-1", 10), "snap-2", 20);
+    assert_eq!(
+        upkeep(&story),
+        ["delete snap-1: the policy keeps fewer sets"]
+    );
+    let bare = story.snapshots().get_mut(&"snap-2".into()).unwrap();
+    bare.labelled = false;
+    assert_eq!(upkeep(&story), ["label snap-2 as data"]);
+}
+
 #[test]
 fn a_person_is_told_why_there_is_no_whole_set_to_be_taken() {
     let asked = |story: &Story| snapshot(&story.world, &story.spec, story.now);

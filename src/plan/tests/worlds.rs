@@ -204,6 +204,7 @@ impl Story {
                 id: id.into(),
                 volume: volume.into(),
                 name: Some("data".into()),
+                labelled: true,
                 epoch: Epoch(epoch),
                 state,
                 progress: 50,
