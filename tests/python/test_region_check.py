@@ -97,6 +97,11 @@ class Stand:
     def check(self, *words, url=None, **environ):
         return check(self.file, url or self.region.url, *words, **environ)
 
+    def check_that(self, verdicts):
+        """A run of it that has these verdicts, if this one has."""
+        checked = self.check()
+        return checked if all(checked.verdicts(name) == of for name, of in verdicts.items()) else None
+
     def volume(self):
         filters = [{"Name": "tag:rehome:group", "Values": ["orders-db"]}]
         [volume] = self.region.ec2.describe_volumes(Filters=filters)["Volumes"]
@@ -156,7 +161,9 @@ def test_what_is_wrong_is_mended_by_the_command_it_prints(stand):
     goes = [{"DeviceName": "/dev/sdf", "Ebs": {"DeleteOnTermination": True}}]
     ec2.modify_instance_attribute(InstanceId=stand.member, BlockDeviceMappings=goes)
 
-    checked = stand.check()
+    # What a describe by tag shows is a moment old, also after each command.
+    is_seen = {"delete-on-termination": {"wrong"}}
+    checked = until(lambda: stand.check_that(is_seen), "the change to be seen")
     names = ("terminate-hook", "processes", "distribution", "alarm", "delete-on-termination")
     found = [checked.wrong(name) for name in names]
     found += [f for f in checked.named("launch-hook") if f["verdict"] == "wrong"][:1]
@@ -165,7 +172,8 @@ def test_what_is_wrong_is_mended_by_the_command_it_prints(stand):
     for one in found:
         mend(stand.region, one)
 
-    checked = stand.check()
+    is_seen = {"delete-on-termination": {"right"}}
+    checked = until(lambda: stand.check_that(is_seen), "the change to be seen")
     assert checked.works, checked.of("wrong")
     for name in (*names, "launch-hook", "size"):
         assert checked.verdicts(name) <= {"right"}, name
