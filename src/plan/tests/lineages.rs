@@ -280,10 +280,14 @@ fn of_two_copies_that_began_for_one_heir_the_one_it_has_is_right() {
     };
     let first = "attach vol-9 to i-1 as /dev/sdf".to_owned();
     assert!(words(&neither(false)).contains(&first));
+    let state = SnapshotState::Completed;
+    let of_another = neither(false).snapshot("snap-1", "vol-1", 1, state, at(-60), None);
+    assert!(words(&of_another).contains(&first));
+    let elsewhere = rival(Some("i-9")).detached("vol-2");
+    assert!(words(&elsewhere).concat().contains("two volumes"));
     // An agent may have let go of the one that was in use,
     assert!(words(&neither(true)).concat().contains("two volumes"));
     // a capture shows that one was,
-    let state = SnapshotState::Completed;
     let captured = neither(false).snapshot("snap-9", "vol-9", 2, state, at(-60), None);
     assert!(words(&captured).concat().contains("two volumes"));
     // and a holder that leaves was served by one of them.
