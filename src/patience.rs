@@ -29,6 +29,7 @@ struct Waited {
 
 #[derive(Clone, Copy, Debug)]
 struct Tried {
+    began: Timestamp,
     times: u32,
     again_at: Timestamp,
 }
@@ -43,6 +44,8 @@ struct Pace {
 const GROWTH: f64 = 1.5;
 const TRY_GROWTH: f64 = 1.7;
 const TRY_MOST: f64 = 45.0;
+/// A dark zone obeys for hours to nothing: then each try costs for nothing, too.
+const TRY_LATE_MOST: f64 = 120.0;
 /// Pauses differ by up to this share, so that a thousand groups do not march
 /// in step.
 const JITTER: f64 = 0.1;
@@ -72,12 +75,15 @@ impl Patience {
                 continue;
             }
             let times = tried.map_or(0, |t| t.times);
+            let began = tried.map_or(now, |t| t.began);
+            let lasted = now.duration_since(began).as_secs_f64() * LATE_SHARE;
             let pause = (try_first(step)
                 * TRY_GROWTH.powi(i32::try_from(times).unwrap_or(i32::MAX)))
-            .min(TRY_MOST);
+            .min(TRY_MOST.max(lasted.min(TRY_LATE_MOST)));
             self.tries.insert(
                 key,
                 Tried {
+                    began,
                     times: times.saturating_add(1),
                     again_at: later(now, pause),
                 },
@@ -88,6 +94,12 @@ impl Patience {
             Some(at) if due.is_empty() => Err(at.duration_since(now)),
             _ => Ok(due),
         }
+    }
+
+    /// Was this step not tried yet, or is it due again?
+    pub(crate) fn is_due(&self, step: &Step, now: Timestamp) -> bool {
+        let tried = self.tries.get(&step.key());
+        tried.is_none_or(|tried| tried.again_at <= now)
     }
 
     /// In how long the first of the steps that were tried may be tried again.

@@ -29,13 +29,13 @@ use crate::world::{Seen, World};
 const STALE: SignedDuration = SignedDuration::from_secs(20);
 /// How often a runner that is at work notices that it is.
 const BREATH: SignedDuration = SignedDuration::from_secs(1);
-/// Something blank is made, and something is deleted, only on a full look this
-/// young.
+/// Something blank is made, something is deleted, somebody is fenced only on a
+/// look at everything this young.
 const FRESH: SignedDuration = SignedDuration::from_secs(15);
 /// While it waits, a runner looks at everything again at least this often.
 const LOOK_AROUND: SignedDuration = SignedDuration::from_mins(10);
 /// And at who is a member at least this often: nobody tells an agent that its
-/// predecessor has come to its hook.
+/// predecessor has come to its hook, or a controller that the heir is gone.
 const LOOK_AT_MEMBERS: SignedDuration = SignedDuration::from_secs(30);
 /// Every this many idle looks at the group, everything is looked at.
 const FULL_EVERY: u32 = 20;
@@ -255,7 +255,8 @@ impl<H: Host> Runner<H> {
         if plan.steps.is_empty() {
             return Turned::Waits(plan);
         }
-        if plan.steps.iter().any(needs_full_look) && !memory.is_fresh(seen_at) {
+        let drastic = |step: &Step| needs_full_look(step) && memory.patience.is_due(step, seen_at);
+        if plan.steps.iter().any(drastic) && !memory.is_fresh(seen_at) {
             memory.focus = Focus::ALL;
             return Turned::Acted;
         }
@@ -303,6 +304,10 @@ impl<H: Host> Runner<H> {
         let now = self.clock.now();
         if memory.world.is_none() {
             memory.focus = Focus::ALL;
+        }
+        // Whatever is looked at, who is a member must not be old news.
+        if memory.members_due(now).is_some_and(|due| due <= now) {
+            memory.focus = memory.focus.union(Focus::GROUP);
         }
         if memory.focus.is_all() {
             memory.looked_around = Some(now);
@@ -382,18 +387,18 @@ impl<H: Host> Runner<H> {
 }
 
 impl Memory {
+    /// Was the last look one at everything, or such a look not long ago? (That
+    /// it took long must not keep a runner looking for ever.)
     fn is_fresh(&self, now: Timestamp) -> bool {
-        self.looked_around
-            .is_some_and(|at| now.duration_since(at) <= FRESH)
+        self.focus.is_all()
+            || self
+                .looked_around
+                .is_some_and(|at| now.duration_since(at) <= FRESH)
     }
 
-    /// When the members are to be looked at again: where one is on its way out,
-    /// or in.
+    /// When the members are to be looked at again: one may be on its way out, or
+    /// in.
     fn members_due(&self, now: Timestamp) -> Option<Timestamp> {
-        let group = self.world.as_ref()?.group.known()?;
-        if group.members.len() < 2 {
-            return None;
-        }
         let due = later(self.saw_members?, LOOK_AT_MEMBERS);
         Some(due.max(now))
     }
@@ -418,6 +423,7 @@ fn needs_full_look(step: &Step) -> bool {
     matches!(
         step,
         Step::CreateVolume { source: None, .. }
+            | Step::Fence { .. }
             | Step::DeleteVolume { .. }
             | Step::DeleteSnapshot { .. }
             | Step::ReportUnhealthy { .. }

@@ -52,14 +52,26 @@ impl Aws {
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
-        let mut schedule = Schedule::new(ask.policy);
+        let was_in_vain = self.memory.was_in_vain(&ask.doing);
+        let policy = if was_in_vain {
+            Policy::Once
+        } else {
+            ask.policy
+        };
+        let mut schedule = Schedule::new(policy);
         loop {
             self.pace.turn(ask.action, ask.extent).await;
             let error = match self.send(ask, &send).await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    self.memory.forget_in_vain(&ask.doing);
+                    return Ok(answer);
+                }
                 Err(error) => error,
             };
             let Some(pause) = schedule.pause_after(&error) else {
+                if error.is_passing() {
+                    self.memory.note_in_vain(&ask.doing);
+                }
                 return Err(error);
             };
             tracing::debug!(action = ask.action, %error, ?pause, "trying again");

@@ -18,6 +18,8 @@ const HOOKS_FOR: Duration = Duration::from_secs(3600);
 const MADE_FOR: Duration = Duration::from_secs(15);
 /// How long an instance that spoils a common describe is asked apart.
 const APART_FOR: Duration = Duration::from_secs(60);
+/// How long a call that was repeated in vain is tried once at a time.
+const IN_VAIN_FOR: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Memory(Rc<RefCell<Kept>>);
@@ -28,6 +30,8 @@ struct Kept {
     volumes: Made<VolumeId, Volume>,
     snapshots: Made<SnapshotId, Snapshot>,
     spoilers: BTreeMap<InstanceId, Instant>,
+    /// Calls by what they were for.
+    in_vain: BTreeMap<String, Instant>,
 }
 
 /// What this process has just made, as AWS answered: describes lag behind, and
@@ -91,6 +95,26 @@ impl Memory {
         self.0.borrow_mut().spoilers.extend(noted);
     }
 
+    /// Was this asked for again and again a moment ago, and not answered? The
+    /// runner comes back to it by itself; to insist each time makes a zone that
+    /// is dark for hours cost six times the calls.
+    pub(super) fn was_in_vain(&self, doing: &str) -> bool {
+        let kept = self.0.borrow();
+        let since = kept.in_vain.get(doing);
+        since.is_some_and(|since| now().saturating_duration_since(*since) < IN_VAIN_FOR)
+    }
+
+    pub(super) fn note_in_vain(&self, doing: &str) {
+        let now = now();
+        let kept = &mut self.0.borrow_mut().in_vain;
+        kept.retain(|_, since| now.saturating_duration_since(*since) < IN_VAIN_FOR);
+        kept.entry(doing.to_owned()).or_insert(now);
+    }
+
+    pub(super) fn forget_in_vain(&self, doing: &str) {
+        self.0.borrow_mut().in_vain.remove(doing);
+    }
+
     /// A describe shows it now, or we deleted it ourselves.
     pub(super) fn forget_volume(&self, group: &GroupName, id: &VolumeId) {
         self.0
@@ -145,5 +169,26 @@ mod tests {
         assert!(recent(&made, &orders).is_empty());
         note(&mut made, &orders, 2, "two");
         assert_eq!(made.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_asked_in_vain_is_insisted_upon_again_after_a_while() {
+        let memory = Memory::default();
+        memory.note_in_vain("look at i-1");
+        assert!(memory.was_in_vain("look at i-1"));
+        assert!(!memory.was_in_vain("look at i-2"));
+        // However often it fails meanwhile.
+        tokio::time::advance(IN_VAIN_FOR / 2).await;
+        memory.note_in_vain("look at i-1");
+        tokio::time::advance(IN_VAIN_FOR / 2).await;
+        assert!(!memory.was_in_vain("look at i-1"));
+        memory.note_in_vain("look at i-1");
+        memory.forget_in_vain("look at i-1");
+        assert!(!memory.was_in_vain("look at i-1"));
+        // What nobody asks for any more is not kept for ever.
+        memory.note_in_vain("look at i-1");
+        tokio::time::advance(IN_VAIN_FOR).await;
+        memory.note_in_vain("look at i-2");
+        assert_eq!(memory.0.borrow().in_vain.len(), 1);
     }
 }

@@ -63,11 +63,22 @@ pub fn holder(truth: &Truth, spec: &GroupSpec, dark: &BTreeSet<String>) -> Optio
     }
 }
 
-/// Whom the members of a pair name as their holder, by the newest note.
+/// The holder of a pair by the newest note: of its appointment on the members, or
+/// of its term on the volumes that are in use.
 fn noted<'a>(truth: &'a Truth, members: &[&str]) -> Option<&'a str> {
-    let notes = members.iter().filter_map(|member| {
-        let tags = &truth.instances.get(*member)?.tags;
-        Some((tags.get(tags::SINCE)?, tags.get(tags::HOLDER)?.as_str()))
+    let appointments = members
+        .iter()
+        .filter_map(|member| Some(&truth.instances.get(*member)?.tags));
+    let in_use = |tags: &&BTreeMap<String, String>| {
+        tags.get(tags::STATE)
+            .is_some_and(|state| state == tags::STATE_ACTIVE)
+    };
+    let terms = truth.volumes.values().map(|volume| &volume.tags);
+    let notes = appointments.chain(terms.filter(in_use)).filter_map(|tags| {
+        let holder = tags.get(tags::HOLDER)?.as_str();
+        members
+            .contains(&holder)
+            .then_some((tags.get(tags::SINCE)?, holder))
     });
     notes.max().map(|(_, holder)| holder)
 }

@@ -1,6 +1,6 @@
 //! What happens next? The story of a scenario, told statement by statement.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ pub async fn perform(scenario: &Scenario, seed: u64, blows: &[Blow]) -> (Rehears
         ..Settings::default()
     };
     let mut region = Region::new(settings, time.now());
-    if let Some(lag) = scenario.lag {
+    if let Some(lag) = scenario.weather.lag {
         region.settings_mut().staleness = setting::staleness(lag);
     }
     setting::slow_down(&mut region, &scenario.weather);
@@ -179,7 +179,11 @@ impl Teller<'_> {
             Deed::LoseSnapshot { newest } => setting::lose_snapshot(&mut region, *newest, now),
             Deed::Scale { desired } => setting::scale(&mut region, name, *desired, now),
             Deed::Standby { start } => {
-                setting::start_or_stop(&mut region, &self.stage.spec, &holder, *start, now);
+                // Who is the standby, a person knows in the dark, too.
+                let spec = &self.stage.spec;
+                let holder = court::holder(region.model(), spec, &BTreeSet::new());
+                let holder = holder.unwrap_or_default();
+                setting::start_or_stop(&mut region, spec, &holder, *start, now);
             }
             Deed::Settle { .. } | Deed::Calm { .. } | Deed::Hold { .. } | Deed::Pass { .. } => {}
             Deed::Switchover { .. }

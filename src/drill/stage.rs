@@ -36,6 +36,8 @@ const EVENT_DELAY: Duration = Duration::from_millis(500);
 const VISIT: SignedDuration = SignedDuration::from_mins(4);
 const SCHEDULE: SignedDuration = SignedDuration::from_mins(5);
 const RETRY: SignedDuration = SignedDuration::from_secs(30);
+/// When it looks again at what is settled although something happened.
+const LAG: SignedDuration = SignedDuration::from_mins(2);
 
 /// How soon a runner that was killed runs again.
 const RESTART_AFTER: Duration = Duration::from_secs(2);
@@ -110,6 +112,7 @@ impl Stage {
         let clocks = [weather.controller_clock.abs(), weather.agent_clock.abs()];
         Conditions {
             hears_after: self.hears_after(),
+            sees_after: self.sees_after(),
             clocks_off: clocks.into_iter().max().unwrap_or_default(),
             agents_alone: self.spec.agent && !self.had_controller.get(),
         }
@@ -122,6 +125,17 @@ impl Stage {
             (false, _) => SignedDuration::ZERO,
             (true, true) => SCHEDULE,
             (true, false) => self.poll_every,
+        }
+    }
+
+    /// By how much what a describe shows may be old, and nobody looks again.
+    fn sees_after(&self) -> SignedDuration {
+        // Few answers are as old as twice what nearly all of them keep to.
+        let lag = self.weather.lag.unwrap_or_default() * 2;
+        if self.function && lag.is_positive() {
+            lag.saturating_add(LAG)
+        } else {
+            lag
         }
     }
 
@@ -325,6 +339,7 @@ impl Stage {
 /// A function: it comes when something happens or when it said it would, does
 /// what can be done, and leaves. A schedule sends it besides.
 async fn visits(mut runner: Runner<Guest>, spec: GroupSpec, wake: Rc<Notify>) {
+    let mut is_news = false;
     loop {
         let now = runner.clock.now();
         let visit = Visit {
@@ -332,16 +347,17 @@ async fn visits(mut runner: Runner<Guest>, spec: GroupSpec, wake: Rc<Notify>) {
             stay: Stay::Briefly,
         };
         let back_in = match runner.visit(&spec, visit).await {
+            Left::Settled if is_news => LAG,
             Left::Settled => SCHEDULE,
             Left::Unsettled { back_in, .. } => back_in.min(SCHEDULE),
             Left::Failed(_) => RETRY,
         };
         let back_in = Duration::try_from(back_in).unwrap_or_default();
-        tokio::select! {
+        is_news = tokio::select! {
             biased;
-            () = wake.notified() => {}
-            () = tokio::time::sleep(back_in) => {}
-        }
+            () = wake.notified() => true,
+            () = tokio::time::sleep(back_in) => false,
+        };
     }
 }
 

@@ -22,7 +22,7 @@ const MISHAPS: [(&str, &str, u8); 11] = [
     ("Describe*", "garbled", 12),
 ];
 /// Calls of a tale at which a runner may be struck.
-const CALLS: u64 = 400;
+const CALLS: u64 = 600;
 
 /// What may take longer than usual.
 const OPERATIONS: &[&str] = &[
@@ -99,10 +99,18 @@ pub fn draw(seed: u64) -> String {
     }
     tale.push_str("calm within 1h\n");
     let deeds = if is_pair { OF_PAIRS } else { OF_GROUPS };
-    for _ in 0..dice.u8(1..=3) {
+    let mut crashed = false;
+    for _ in 0..dice.u8(1..=6) {
         let deed = dice.choice(deeds).copied().unwrap_or("ring sick");
+        // In the dark a crash hits the standby, and nobody but a person starts
+        // that anew: then no member would be left.
+        let is_last = is_pair && deed == "kill holder";
+        if is_last && crashed {
+            continue;
+        }
+        crashed |= deed == "crash holder";
         incident(dice, is_pair, deed, &mut tale);
-        if is_pair && deed == "kill holder" {
+        if is_last {
             // Nobody launches another: what is left is one member.
             break;
         }
@@ -198,7 +206,12 @@ fn weather(dice: &mut Rng, tale: &mut String) {
 }
 
 fn incident(dice: &mut Rng, is_pair: bool, deed: &str, tale: &mut String) {
-    let _ = writeln!(tale, "pass {}m", dice.u8(1..=40));
+    // Quiet hours are rare: little happens in them, and many calls are made.
+    match dice.u8(..8) {
+        0 => writeln!(tale, "pass {}m", dice.u8(1..=40)),
+        _ => writeln!(tale, "pass {}s", dice.u16(1..=300)),
+    }
+    .unwrap_or_default();
     if !is_pair && dice.bool() {
         let _ = writeln!(tale, "next zone {}", zone(dice));
     }
@@ -207,7 +220,7 @@ fn incident(dice: &mut Rng, is_pair: bool, deed: &str, tale: &mut String) {
     if dice.u8(..4) == 0 {
         let _ = writeln!(tale, "pass {}s", dice.u8(1..=120));
     } else {
-        let _ = writeln!(tale, "calm within {}m", dice.u8(20..=90));
+        let _ = writeln!(tale, "calm within {}m", dice.u8(5..=45));
     }
     if deed == "ring sick" {
         let _ = writeln!(tale, "pass {}s\nquiet sick", dice.u8(10..=200));
@@ -216,7 +229,7 @@ fn incident(dice: &mut Rng, is_pair: bool, deed: &str, tale: &mut String) {
         // Whoever did it notices, sooner or later.
         let _ = writeln!(tale, "scale to 1\npass {}s", dice.u8(1..=200));
     }
-    if dice.u8(..3) == 0 {
+    if dice.bool() {
         tale.push_str("light all\n");
     }
 }

@@ -6,15 +6,16 @@ use super::pair;
 use super::scene::{Heir, SaturatingTime, Scene};
 use super::step::{Cause, Plan, Reason, Step};
 use crate::spec::Kind;
-use crate::world::{Alarm, Lifecycle, World};
+use crate::world::{Alarm, Lifecycle, Standing, World};
 
 /// Over which time moves are counted.
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 /// An alarm that has rung long enough, as CloudWatch itself says, makes Auto
 /// Scaling replace the member, or the standby take over. It must be about no
-/// other instance, and have begun after this holder came, or was started where
-/// the alarm is about it alone: what rang for a predecessor says nothing about it.
+/// other instance. If it is not about the holder alone, it must have begun after
+/// this holder came: what rang for a predecessor says nothing about it. If it is,
+/// the holder was called in sick, or failed before the alarm could be quiet.
 pub(super) fn heed(scene: &Scene<'_>, world: &World, plan: &mut Plan) {
     let (Some(holder), Some(alarms)) = (scene.holder, world.alarms.known()) else {
         return;
@@ -23,14 +24,15 @@ pub(super) fn heed(scene: &Scene<'_>, world: &World, plan: &mut Plan) {
         return;
     };
     for (name, alarm) in alarms {
-        if !is_about(alarm, holder) || alarm.since <= counts_from(alarm, holder, came) {
+        let is_old = alarm.since <= came && !is_about_alone(alarm, holder);
+        if !is_about(alarm, holder) || is_old {
             continue;
         }
         let policy = &scene.spec.policy;
         let due = alarm
             .since
             .saturating_add_or_max(policy.confirm_for)
-            .max(came.saturating_add_or_max(policy.cooldown));
+            .max(rested(scene, holder, came));
         if scene.now < due {
             plan.wait_until(
                 Reason::Confirming {
@@ -58,15 +60,25 @@ fn came(scene: &Scene<'_>, holder: Heir<'_>) -> Option<Timestamp> {
     }
 }
 
-/// A standby that is up and called in sick was so before it was appointed.
-fn counts_from(alarm: &Alarm, holder: Heir<'_>, came: Timestamp) -> Timestamp {
-    let up = holder.instance.filter(|_| holder.runs());
-    up.filter(|_| alarm.about.contains(holder.id))
-        .map_or(came, |instance| instance.launched)
+/// When a new holder's alarms may have been quieted by it: as long as its data
+/// was on the way, whatever watches the service rang.
+fn rested(scene: &Scene<'_>, holder: Heir<'_>, came: Timestamp) -> Timestamp {
+    let current = scene.lineages.values().filter_map(|l| l.current);
+    let terms = current.filter_map(|volume| match &volume.standing {
+        Standing::Active(Some(term)) if term.holder == *holder.id => Some(term.since),
+        _ => None,
+    });
+    terms
+        .fold(came, Timestamp::max)
+        .saturating_add_or_max(scene.spec.policy.cooldown)
 }
 
 fn is_about(alarm: &Alarm, holder: Heir<'_>) -> bool {
     alarm.ringing && (alarm.about.is_empty() || alarm.about.contains(holder.id))
+}
+
+fn is_about_alone(alarm: &Alarm, holder: Heir<'_>) -> bool {
+    alarm.about.len() == 1 && alarm.about.contains(holder.id)
 }
 
 /// One move, if alarms have not caused too many of late.

@@ -59,13 +59,17 @@ pub(super) fn keep_open(world: &World, seat: &Seat, plan: &mut Plan) {
     let Some(group) = world.group.known() else {
         return;
     };
+    // It may become the holder, and then it closes what others left open.
+    let here = seat.at.as_ref().and_then(|at| group.members.get(at));
+    let stays = here.is_some_and(|member| member.lifecycle.is_candidate());
     for (id, member) in &group.members {
         let transition = match member.lifecycle {
             Lifecycle::PendingWait => Transition::Launch,
             Lifecycle::TerminatingWait => Transition::Terminate,
             _ => continue,
         };
-        if seat.at.as_ref().is_some_and(|at| at != id) {
+        let is_other = seat.at.as_ref().is_some_and(|at| at != id);
+        if is_other && !(stays && transition == Transition::Terminate) {
             continue;
         }
         if let Some(hook) = hook(&group.hooks, transition, plan) {

@@ -11,14 +11,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::addresses;
 use super::lineage::Lineage;
+use super::release::{detach_from_down, leave_volume};
 use super::scene::{SaturatingTime, Scene};
 use super::step::{Cause, Hold, Plan, Reason, Step};
 use super::volumes::Placed;
 use crate::ids::{InstanceId, VolumeName};
 use crate::spec::{GroupSpec, Kind};
 use crate::world::{
-    AddressFound, AttachmentState, Group, Instance, InstanceState, Seen, Standing, Term, Volume,
-    World,
+    AddressFound, Group, Instance, InstanceState, Seen, Standing, Term, Volume, World,
 };
 
 /// The holder of a pair, and when it was appointed, if it was.
@@ -110,44 +110,35 @@ pub(super) fn tend(scene: &Scene<'_>, world: &World, placed: &Placed<'_>, plan: 
 }
 
 /// The volumes of an older lineage that this instance still has.
-fn old_copies<'a>(scene: &Scene<'a>, instance: &InstanceId) -> Vec<(&'a Volume, AttachmentState)> {
+fn old_copies<'a>(scene: &Scene<'a>, instance: &InstanceId) -> Vec<&'a Volume> {
     let others = scene.lineages.values().flat_map(|lineage| {
         let lost = |v: &&&Volume| Some(v.epoch) < lineage.top && v.standing != Standing::New;
         lineage.others.iter().filter(lost).copied()
     });
-    let on = |volume: &'a Volume| {
-        let on = volume
-            .attachments
-            .iter()
-            .find(|a| a.instance == *instance)?;
-        Some((volume, on.state))
-    };
-    others.filter_map(on).collect()
+    others
+        .filter(|volume| volume.attachments.iter().any(|a| a.instance == *instance))
+        .collect()
 }
 
 /// A member outlives its fence, and with it the copy that lost: were it still
 /// there at the next start, whatever starts at boot would start on it.
 fn take_old_copies(scene: &Scene<'_>, plan: &mut Plan) {
     for (id, instance) in scene.instances {
+        let is_down = instance.state.is_down();
         let ours = if scene.sits_at(id) {
             !scene.holds_here() && scene.here.is_some_and(|here| here.mounts.is_empty())
         } else {
-            instance.state.is_down() && scene.may_serve_holder()
+            is_down && scene.may_serve_holder()
         };
         if !ours || !scene.group.members.contains_key(id) {
             continue;
         }
-        for (volume, state) in old_copies(scene, id) {
-            if state == AttachmentState::Attached {
-                plan.step(Step::Detach {
-                    volume: volume.id.clone(),
-                    instance: id.clone(),
-                    force: false,
-                });
+        for volume in old_copies(scene, id) {
+            if is_down {
+                detach_from_down(scene, volume, id, plan);
+            } else {
+                leave_volume(volume, id, plan);
             }
-            plan.wait(Reason::Detaching {
-                volume: volume.id.clone(),
-            });
         }
     }
 }

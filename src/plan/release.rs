@@ -15,6 +15,10 @@ use crate::world::{
 /// How much longer than its time-out a stop may take before it is forced.
 const FORCE_AFTER: jiff::SignedDuration = jiff::SignedDuration::from_mins(3);
 
+/// Since an instance was told to stop, a detach that is under way has ended long
+/// ago, or is stuck: AWS does not say when it began.
+const LETS_GO_WITHIN: jiff::SignedDuration = jiff::SignedDuration::from_mins(2);
+
 /// All that a leaving machine can do without seeing anything else.
 pub(super) fn own_house(world: &World, spec: &GroupSpec, plan: &mut Plan) {
     if let Some(here) = &world.here
@@ -96,7 +100,7 @@ fn is_serving(here: &Here, spec: &GroupSpec) -> bool {
 }
 
 /// Detach from this machine, once nothing here uses the volume.
-fn leave_volume(volume: &Volume, here: &InstanceId, plan: &mut Plan) {
+pub(super) fn leave_volume(volume: &Volume, here: &InstanceId, plan: &mut Plan) {
     match volume.attachments.first().map(|a| a.state) {
         Some(AttachmentState::Attached) => plan.step(Step::Detach {
             volume: volume.id.clone(),
@@ -206,19 +210,33 @@ fn take_from_fenced(
     if !wanted || !captured || !scene.may_serve_holder() {
         return;
     }
-    match volume.attachments.first().map(|a| a.state) {
-        Some(AttachmentState::Attached) => plan.step(Step::Detach {
+    detach_from_down(scene, volume, predecessor, plan);
+}
+
+/// Takes a volume from an instance that is down; by force where that is stuck,
+/// since nothing is cached there that force would lose.
+pub(super) fn detach_from_down(
+    scene: &Scene<'_>,
+    volume: &Volume,
+    instance: &InstanceId,
+    plan: &mut Plan,
+) {
+    let told = scene.instances.get(instance).and_then(|i| i.told_to_end);
+    let is_late = told.is_none_or(|at| scene.now >= at.saturating_add_or_max(LETS_GO_WITHIN));
+    let force = match volume.attachments.first().map(|a| a.state) {
+        Some(AttachmentState::Attached) => Some(false),
+        Some(AttachmentState::Busy) => Some(true),
+        Some(AttachmentState::Detaching) if is_late => Some(true),
+        // It never came to be attached, and nobody takes it back any more.
+        Some(AttachmentState::Attaching) if is_late => Some(false),
+        Some(AttachmentState::Detaching | AttachmentState::Attaching) | None => None,
+    };
+    if let Some(force) = force {
+        plan.step(Step::Detach {
             volume: volume.id.clone(),
-            instance: predecessor.clone(),
-            force: false,
-        }),
-        // Its instance is down, so nothing is cached that force would lose.
-        Some(AttachmentState::Busy) => plan.step(Step::Detach {
-            volume: volume.id.clone(),
-            instance: predecessor.clone(),
-            force: true,
-        }),
-        _ => {}
+            instance: instance.clone(),
+            force,
+        });
     }
     plan.wait(Reason::Detaching {
         volume: volume.id.clone(),

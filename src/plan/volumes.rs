@@ -36,8 +36,13 @@ pub(super) fn bring<'a>(scene: &Scene<'a>, plan: &mut Plan) -> Placed<'a> {
         let_go: scene
             .lineages
             .values()
-            .filter_map(|l| l.current)
-            .all(|v| scene.is_quiet(v) || matches!(scene.keeper(v), Keeper::Holder)),
+            .all(|lineage| match lineage.current {
+                Some(volume) => {
+                    scene.is_quiet(volume) || matches!(scene.keeper(volume), Keeper::Holder)
+                }
+                // Who has a volume that is not to be seen, cannot be told.
+                None => !lineage.ever_had_data(),
+            }),
         ..Placed::default()
     };
     let Some(heir) = scene.holder else {

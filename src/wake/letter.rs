@@ -4,14 +4,14 @@ use serde_json::Value;
 
 use super::json::text;
 use super::unheard::quoted;
-use super::{Heard, Subject, Unheard, bridge, names};
+use super::{FOLLOW_UP, Heard, Subject, Unheard, bridge, names};
 
 pub(super) fn read(letter: &Value) -> Result<Heard, Unheard> {
     if let Some(kind) = text(letter, &["detail-type"]) {
         return bridge::read(kind, letter);
     }
     if letter.get("rehome").is_some() {
-        return named("follow-up", names::group(letter, &["rehome", "group"]));
+        return named(FOLLOW_UP, names::group(letter, &["rehome", "group"]));
     }
     // CloudWatch calls a function without the envelope of EventBridge.
     if letter.get("alarmData").is_some() {

@@ -34,6 +34,9 @@ pub enum Subject {
     Alarm(String),
 }
 
+/// What our own message to ourselves is called.
+pub const FOLLOW_UP: &str = "follow-up";
+
 /// A payload that was understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heard {

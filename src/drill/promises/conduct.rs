@@ -11,13 +11,15 @@ use crate::ids::VolumeName;
 use crate::spec::Kind;
 use crate::tags;
 
-/// A member that was launched a moment ago may not have been seen yet.
+/// What happened a moment ago may not have been seen yet, even where describes
+/// do not lag.
 const SEEN_AFTER: SignedDuration = SignedDuration::from_secs(10);
-/// How long a look may rest: a plan is begun at most 20 s after it was made, and
-/// a call is given up after 10 s. Within that time a describe that fails may be
-/// another step's of the same plan, so it takes nothing away from what was seen
-/// before; after it, the last look of each kind must have succeeded.
-const STILL_GOOD: SignedDuration = SignedDuration::from_secs(30);
+/// How long a look may rest: it takes up to 20 s where its calls have to be
+/// repeated, a plan is begun at most 20 s after it was made, and a call is tried
+/// for some 20 s. Within that time a describe that fails may be another step's of
+/// the same plan, so it takes nothing away from what was seen before; after it,
+/// the last look of each kind must have succeeded.
+const STILL_GOOD: SignedDuration = SignedDuration::from_secs(60);
 /// How soon after its part is done an action must be closed.
 const CLOSED_AFTER: SignedDuration = SignedDuration::from_secs(60);
 /// Who is there within this before an action times out could have kept it open.
@@ -51,7 +53,11 @@ pub(super) fn address_with_holder(evidence: &Evidence<'_>) -> Finding {
             continue;
         }
         let lifecycle = lifecycle.as_deref().unwrap_or("in no group");
-        if !(lifecycle.starts_with("Pending") || lifecycle == "InService") {
+        let may_hold = |state: &str| state.starts_with("Pending") || state == "InService";
+        // What it was when it could be seen last.
+        let seen = seen_before(evidence, entry.at);
+        let was = evidence.ledger.lifecycle_at(to, seen).unwrap_or_default();
+        if !may_hold(lifecycle) && !may_hold(was) {
             return Err(format!(
                 "{allocation} was moved to {to}, which was {lifecycle}"
             ));
@@ -84,6 +90,12 @@ pub(super) fn address_with_holder(evidence: &Evidence<'_>) -> Finding {
         }
     }
     Ok(format!("{}, each to the holder", count(moves, "move")))
+}
+
+/// What is younger than this may not have been seen yet.
+fn seen_before(evidence: &Evidence<'_>, at: Timestamp) -> Timestamp {
+    let age = SEEN_AFTER.saturating_add(evidence.conditions.sees_after);
+    at.checked_sub(age).unwrap_or(Timestamp::MIN)
 }
 
 /// An address is not taken from an instance whose workload still runs, unless
@@ -122,7 +134,7 @@ fn younger_candidate<'a>(evidence: &'a Evidence<'_>, than: &str, at: Timestamp) 
         .filter(|other| *other != than);
     others.into_iter().find(|other| {
         let later =
-            came(other).is_some_and(|other| other > own && longer_than(SEEN_AFTER, other, at));
+            came(other).is_some_and(|other| other > own && other < seen_before(evidence, at));
         let state = ledger.lifecycle_at(other, at).unwrap_or_default();
         later && matches!(state, "Pending:Wait" | "Pending:Proceed" | "InService")
     })
@@ -203,6 +215,7 @@ fn close(
             .saturating_add(evidence.spec.policy.quiesce_timeout),
     };
     let grant = grant
+        .saturating_add(conditions.sees_after)
         .saturating_add(evidence.keeper_napped(instance, due, entry.at))
         .saturating_add(evidence.nobody_there(due, entry.at));
     if longer_than(CLOSED_AFTER.saturating_add(grant), due, entry.at) {

@@ -12,6 +12,8 @@ use super::Evidence;
 pub struct Conditions {
     /// How much later than it happens a runner outside of the instances hears of it.
     pub hears_after: SignedDuration,
+    /// By how much what a describe shows may be old.
+    pub sees_after: SignedDuration,
     /// How far from the truth a clock is at most. What has to be waited for
     /// seems over so much earlier, or later.
     pub clocks_off: SignedDuration,

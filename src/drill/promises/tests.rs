@@ -400,9 +400,16 @@ fn an_address_at_the_wrong_instance_breaks_the_seventh_promise() {
     };
     moved().at(226, NEW, moves(NEW, "Pending:Wait")).holds(7);
     moved()
+        .at(210, "aws", member(OLD, "Terminating:Wait"))
         .at(226, NEW, moves(OLD, "Terminating:Wait"))
         .breaks(7, "which was Terminating:Wait");
+    // What began a moment ago nobody can have seen.
     moved()
+        .at(225, "aws", member(NEW, "Terminating"))
+        .at(226, NEW, moves(NEW, "Terminating"))
+        .holds(7);
+    moved()
+        .at(210, "aws", member(NEW, "Warmed:Stopped"))
         .at(226, NEW, moves(NEW, "Warmed:Stopped"))
         .breaks(7, "which was Warmed:Stopped");
     moved()
@@ -459,11 +466,11 @@ fn acting_on_a_failed_look_breaks_the_twelfth_promise() {
             .at(at - 1, OLD, call("DescribeAddresses", outcome))
             .at(at, OLD, call("AssociateAddress", Outcome::Ok))
     };
-    look(Outcome::Ok, 60).holds(12);
-    look(Outcome::Error("RequestLimitExceeded".into()), 60).breaks(12, "had not succeeded");
-    look(Outcome::Lost, 60).breaks(12, "had not succeeded");
+    look(Outcome::Ok, 90).holds(12);
+    look(Outcome::Error("RequestLimitExceeded".into()), 90).breaks(12, "had not succeeded");
+    look(Outcome::Lost, 90).breaks(12, "had not succeeded");
     // What was seen a moment ago carries a plan.
-    look(Outcome::Lost, 20).holds(12);
+    look(Outcome::Lost, 50).holds(12);
     Tale::default()
         .at(1, OLD, call("AssociateAddress", Outcome::Ok))
         .breaks(12, "had not succeeded");

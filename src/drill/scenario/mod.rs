@@ -59,8 +59,6 @@ pub struct Scenario {
     /// How long each lifecycle action stays open without a heartbeat.
     pub heartbeat: SignedDuration,
     pub mishaps: Vec<Mishap>,
-    /// How far a read by tag may lag behind, nearly always.
-    pub lag: Option<SignedDuration>,
     /// Which runners are killed, and where.
     pub strikes: Vec<Blow>,
     /// A statement that somebody's policy lacks.

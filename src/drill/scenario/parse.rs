@@ -93,7 +93,6 @@ struct Draft {
     own_group: bool,
     heartbeat: Option<SignedDuration>,
     mishaps: Vec<Mishap>,
-    lag: Option<SignedDuration>,
     strikes: Vec<Blow>,
     weather: Weather,
     story: Vec<Line>,
@@ -117,7 +116,6 @@ impl Draft {
             "own" if rest == "group" => self.own_group = true,
             "heartbeat" => self.heartbeat = Some(duration(rest)?),
             "mishap" => self.mishaps.push(mishap(rest)?),
-            "lag" => self.lag = Some(duration(rest)?),
             "strike" => self.strikes.push(rest.parse()?),
             _ if self.weather.take(verb, rest)? => {}
             _ => {
@@ -156,7 +154,6 @@ impl Draft {
             own_group: self.own_group,
             heartbeat: self.heartbeat.unwrap_or(SignedDuration::from_mins(5)),
             mishaps: self.mishaps,
-            lag: self.lag,
             strikes: self.strikes,
             lack: None,
             weather: self.weather,

@@ -12,6 +12,8 @@ const CLOCK_AT_MOST: SignedDuration = SignedDuration::from_mins(5);
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Weather {
+    /// How far a read by tag may lag behind, nearly always.
+    pub lag: Option<SignedDuration>,
     /// What takes so many times as long as it usually does.
     pub slow: Vec<(Delay, u32)>,
     /// How far the clocks are ahead: the controller's, and that of every agent.
@@ -56,6 +58,7 @@ impl Weather {
     pub(super) fn take(&mut self, verb: &str, rest: &str) -> Result<bool, String> {
         match (verb, rest.split_whitespace().collect::<Vec<_>>().as_slice()) {
             ("deaf", []) => self.deaf = true,
+            ("lag", [time]) => self.lag = Some(duration(time)?),
             ("slow", [operation, times]) => self.slow.push(slow(operation, times)?),
             ("clock", [whose, way, time]) => {
                 let off = clock(way, time)?;
@@ -66,9 +69,9 @@ impl Weather {
                 }
             }
             ("stuck" | "bad", [what, percent]) => self.snags.push(snag(verb, what, percent)?),
-            ("deaf" | "slow" | "clock" | "stuck" | "bad", _) => {
+            ("deaf" | "lag" | "slow" | "clock" | "stuck" | "bad", _) => {
                 return Err(format!(
-                    "cannot read `{verb} {rest}`; it is `deaf`, `slow OPERATION TIMES`, \
+                    "cannot read `{verb} {rest}`; it is `deaf`, `lag TIME`, `slow OPERATION TIMES`, \
                      `stuck attach|detach PERCENT%`, `bad volume|snapshot PERCENT%` or \
                      `clock controller|agents ahead|behind TIME`"
                 ));

@@ -32,6 +32,19 @@ fn a_member_at_its_hook_that_is_not_the_holder_is_kept_there() {
 }
 
 #[test]
+fn as_long_as_nobody_is_the_holder_whoever_may_become_it_keeps_all_open() {
+    let opened_by = |id, desired| {
+        let mut story = cross_zone().here(id, None, Workload::Stopped);
+        story.group().desired = desired;
+        story.spec.agent = true;
+        open(&story)
+    };
+    assert_eq!(opened_by("i-new", 2), [LAUNCH, TERMINATE]);
+    assert_eq!(opened_by("i-old", 2), [TERMINATE], "it goes itself");
+    assert_eq!(opened_by("i-old", 1), [TERMINATE]);
+}
+
+#[test]
 fn a_launch_is_completed_by_the_machine_itself_or_without_an_agent_by_a_controller() {
     let story = addresses_alone();
     let here = story.clone().here("i-new", None, Workload::None);
@@ -187,7 +200,8 @@ fn what_cannot_be_decided_keeps_every_action_open_that_is_this_runners() {
     assert_eq!(blind(cross_zone()), [LAUNCH, TERMINATE]);
     let here = |id| cross_zone().here(id, None, Workload::Stopped);
     assert_eq!(blind(here("i-old")), [TERMINATE]);
-    assert_eq!(blind(here("i-new")), [LAUNCH]);
+    // It may become the holder, who closes what others left open.
+    assert_eq!(blind(here("i-new")), [LAUNCH, TERMINATE]);
     let mut unseen = cross_zone();
     unseen.world.group = Seen::Unknown("no answer".to_owned());
     assert_eq!(open(&unseen), [""; 0]);

@@ -119,7 +119,7 @@ fn an_alarm_that_rang_before_the_holder_came_says_nothing_about_it() {
     let back = ["make i-a the holder: alarm status has rung long enough"];
     assert_eq!(words(&ringing(story.clone(), -60, &[]).at(5000)), [""; 0]);
     assert_eq!(words(&ringing(story.clone(), 60, &[]).at(5000)), back);
-    // One about the standby alone, which was up: it was called in sick.
+    // One about the standby alone: it was called in sick, or has failed since.
     let sick = ringing(story.clone(), -60, &["i-b"]);
     assert_eq!(words(&sick.clone().at(5000)), back);
     assert!(
@@ -128,7 +128,10 @@ fn an_alarm_that_rang_before_the_holder_came_says_nothing_about_it() {
             .contains("has to go on")
     );
     let started = sick.instance("i-b", InstanceState::Running, at(-30));
-    assert_eq!(words(&started.at(5000)), [""; 0]);
+    assert_eq!(words(&started.at(5000)), back);
+    // One about both of them says no more than one about neither.
+    let both = ringing(story, -60, &["i-a", "i-b"]);
+    assert_eq!(words(&both.at(5000)), [""; 0]);
 }
 
 #[test]
@@ -365,8 +368,7 @@ fn a_member_that_lost_unmounts_its_copy_and_then_detaches_it_itself() {
         let workload = Workload::Stopped;
         lost(Standing::Superseded, 1).here(id, mounted, workload)
     };
-    let taken = ["detach vol-1 from i-a", "… vol-1 is being detached"];
-    assert_eq!(words(&on("i-a", None)), taken);
+    assert_eq!(words(&on("i-a", None)), ["detach vol-1 from i-a"]);
     assert_eq!(
         words(&on("i-a", Some("vol-1"))),
         ["stop the workload and unmount"]
@@ -376,7 +378,7 @@ fn a_member_that_lost_unmounts_its_copy_and_then_detaches_it_itself() {
     assert_eq!(words(&lost(Standing::Superseded, 1)), [""; 0]);
     // What is on its way already is waited for.
     let leaves = on("i-a", None).attachment("vol-1", AttachmentState::Detaching);
-    assert_eq!(words(&leaves), [taken[1]]);
+    assert_eq!(words(&leaves), ["… vol-1 is being detached"]);
 }
 
 #[test]
@@ -398,6 +400,15 @@ fn a_copy_on_a_member_that_is_down_is_taken_by_who_serves_the_holder() {
     let taken = ["detach vol-1 from i-a", "… vol-1 is being detached"];
     assert_eq!(seen_by(down(InstanceState::Stopped), "i-b"), taken);
     assert_eq!(seen_by(down(InstanceState::Stopping), "i-b"), [""; 0]);
+    let copy = |state| {
+        let story = down(InstanceState::Stopped).attachment("vol-1", state);
+        story.told("i-a", at(500))
+    };
+    let stuck = ["detach vol-1 from i-a by force", taken[1]];
+    assert_eq!(seen_by(copy(AttachmentState::Busy), "i-b"), stuck);
+    let going = |now| seen_by(copy(AttachmentState::Detaching).at(now), "i-b");
+    assert_eq!(going(619), [taken[1]]);
+    assert_eq!(going(620), stuck);
     // The controller stands behind the holder's agent.
     let fresh = |now| {
         let story = down(InstanceState::Stopped).at(now);

@@ -247,11 +247,21 @@ fn what_a_fenced_machine_still_has_is_taken_after_its_capture_by_who_serves_the_
     assert!(!does(&captured("a").at(89), DETACH));
     assert!(does(&captured("a").at(90), DETACH));
     // Nothing is cached there that force would lose.
-    let at = |state| heir(captured("a").attachment("vol-1", state));
+    let copy = |state| heir(captured("a").attachment("vol-1", state));
     let forced = "detach vol-1 from i-old by force";
-    assert!(does(&at(AttachmentState::Busy), forced));
-    let leaves = at(AttachmentState::Detaching);
-    assert!(!does(&leaves, forced) && !does(&leaves, DETACH) && does(&leaves, detaching));
+    assert!(does(&copy(AttachmentState::Busy), forced));
+    let leaves = |now| {
+        let story = copy(AttachmentState::Detaching)
+            .told("i-old", at(100))
+            .at(now);
+        assert!(!does(&story, DETACH) && does(&story, detaching));
+        does(&story, forced)
+    };
+    let stuck = copy(AttachmentState::Attaching).told("i-old", at(100));
+    assert!(!does(&stuck.clone().at(219), DETACH) && does(&stuck.at(220), DETACH));
+    // By then it is stuck; and who does not know since when, does not wait.
+    assert!(!leaves(219) && leaves(220));
+    assert!(does(&copy(AttachmentState::Detaching), forced));
 }
 
 // ------------------------------------------------------- the ways to the data
@@ -409,6 +419,14 @@ fn data_that_is_not_seen_is_looked_for_a_while_and_then_given_up() {
             .to_owned();
     assert_eq!(waits(&missing(299)), [(lags, Some(at(0)), Some(at(300)))]);
     expect(&missing(300), &["restore data (epoch 2) from snap-1 in b"]);
+    // Whoever has it may still serve: until then its address stays with it.
+    let moves = |seconds| {
+        does(
+            &missing(seconds).address_on("i-old"),
+            "move eipalloc-1 to i-new",
+        )
+    };
+    assert!(!moves(299) && moves(300));
     // Never longer than an older set is waited for.
     let mut hasty = missing(100);
     hasty.spec.policy.capture_timeout = jiff::SignedDuration::from_secs(100);

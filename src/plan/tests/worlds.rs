@@ -93,6 +93,12 @@ impl Story {
         self
     }
 
+    /// When the instance was told to stop or to terminate.
+    pub(super) fn told(mut self, id: &str, when: Timestamp) -> Self {
+        self.instances().get_mut(&id.into()).unwrap().told_to_end = Some(when);
+        self
+    }
+
     /// The predecessor (zone a, in its term on `vol-1`, epoch 1) is going, and
     /// the heir is at its launch hook.
     pub(super) fn replacement(heir_zone: &str) -> Self {

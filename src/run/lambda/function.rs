@@ -23,6 +23,10 @@ use crate::wake::{self, Strangers, Subject};
 
 /// When to go on with a visit that had to be abandoned.
 const ABANDONED: SignedDuration = SignedDuration::from_secs(5);
+/// When to look again at what is settled although something is said to have
+/// happened: a describe may lag behind the event, and nobody else may come before
+/// a lifecycle action has run out.
+const LAG: SignedDuration = SignedDuration::from_mins(2);
 
 /// What lasts from one invocation to the next. All of it only saves calls.
 pub(super) struct Function {
@@ -42,6 +46,14 @@ enum Standing {
     FollowedUp,
     /// Someone comes anyway: an earlier message, or the schedule.
     Awaited,
+}
+
+/// Whom to look at, and why.
+#[derive(Clone, Copy)]
+struct Call<'a> {
+    spec: &'a GroupSpec,
+    /// Something is said to have happened to it.
+    is_news: bool,
 }
 
 /// Whom the letters of an occasion mean.
@@ -87,12 +99,17 @@ impl Function {
             occasion.is_scheduled(),
         );
         let groups = addressees.all();
+        let news = addressees.with_news(&occasion);
         let specs = self.config.groups.iter();
         let visits = specs
             .filter(|spec| groups.contains(&spec.name))
             .map(|spec| {
                 let onward = &onward;
-                async move { (spec.name.clone(), self.serve(spec, onward, bounds).await) }
+                let call = Call {
+                    spec,
+                    is_news: news.contains(&spec.name),
+                };
+                async move { (spec.name.clone(), self.serve(call, onward, bounds).await) }
             });
         let ended = Ended(join_all(visits).await.into_iter().collect());
         let summary = ended.summary(&occasion);
@@ -176,10 +193,11 @@ impl Function {
     /// One visit, and the arrangement for the next.
     async fn serve(
         &self,
-        spec: &GroupSpec,
+        call: Call<'_>,
         onward: &Onward,
         bounds: Bounds,
     ) -> Result<Standing, String> {
+        let Call { spec, is_news } = call;
         let mut runner: Runner<LinuxHost> = Runner {
             aws: self.aws.clone(),
             host: None,
@@ -198,7 +216,12 @@ impl Function {
         let visited = Box::pin(runner.visit(spec, visit));
         let visited = by(bounds.visits, self.clock.now(), visited).await;
         let (back_in, waits, keeps_open) = match visited {
-            Some(Left::Settled) => return Ok(Standing::Settled),
+            Some(Left::Settled) => {
+                if is_news && onward.is_by_message() {
+                    self.leave_message(&spec.name, onward, LAG, bounds).await?;
+                }
+                return Ok(Standing::Settled);
+            }
             Some(Left::Failed(why)) => return Err(format!("{}: {why}", spec.name)),
             Some(Left::Unsettled {
                 back_in,
@@ -210,15 +233,24 @@ impl Function {
         };
         match onward {
             Onward::QueueOf(_) | Onward::Queue(_) => {
-                let sent = self.follow_up(&spec.name, onward, back_in);
-                match by(bounds.messages, self.clock.now(), sent).await {
-                    Some(sent) => sent,
-                    None => Err(format!("{}: no message could be left in time", spec.name)),
-                }
+                self.leave_message(&spec.name, onward, back_in, bounds)
+                    .await
             }
             Onward::Schedule if !keeps_open => Ok(Standing::Awaited),
             Onward::Schedule | Onward::Nobody => Err(nobody_goes_on(&spec.name, &waits)),
         }
+    }
+
+    async fn leave_message(
+        &self,
+        group: &GroupName,
+        onward: &Onward,
+        back_in: SignedDuration,
+        bounds: Bounds,
+    ) -> Result<Standing, String> {
+        let sent = self.follow_up(group, onward, back_in);
+        let sent = by(bounds.messages, self.clock.now(), sent).await;
+        sent.unwrap_or_else(|| Err(format!("{group}: no message could be left in time")))
     }
 
     async fn follow_up(
@@ -337,6 +369,20 @@ impl Ended {
 }
 
 impl Addressees {
+    /// The groups to which something happened. Whose a letter is that only AWS
+    /// could tell is not known one by one: any of these may be meant.
+    fn with_news(&self, occasion: &Occasion) -> BTreeSet<GroupName> {
+        let letters = occasion.letters.iter().zip(&self.by_letter);
+        let news: Vec<_> = letters
+            .filter(|(letter, _)| letter.is_news)
+            .map(|(_, meant)| meant)
+            .collect();
+        let named = news.iter().flat_map(|(named, _)| named);
+        let asked = news.iter().any(|(_, unclear)| !unclear.is_empty());
+        let owners = self.owners.iter().flatten().filter(|_| asked);
+        named.chain(owners).cloned().collect()
+    }
+
     fn all(&self) -> BTreeSet<GroupName> {
         let named = self.by_letter.iter().flat_map(|(named, _)| named);
         let owners = self.owners.iter().flatten();

@@ -20,6 +20,8 @@ pub(super) struct Occasion {
 pub(super) struct Letter {
     /// By which a message of a batch can be asked for again.
     pub(super) message: Option<String>,
+    /// Something happened: neither our own message nor the clock.
+    pub(super) is_news: bool,
     pub(super) subjects: BTreeSet<Subject>,
 }
 
@@ -47,7 +49,13 @@ impl Occasion {
             Ok(heard) => {
                 tracing::debug!(what = heard.what, id = message, "heard");
                 let subjects = heard.subjects;
-                self.letters.push(Letter { message, subjects });
+                let is_news =
+                    heard.what != wake::FOLLOW_UP && !subjects.contains(&Subject::Everyone);
+                self.letters.push(Letter {
+                    message,
+                    is_news,
+                    subjects,
+                });
             }
             Err(why) => {
                 self.unheard = self.unheard.saturating_add(1);

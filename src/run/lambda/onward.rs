@@ -59,6 +59,10 @@ impl Onward {
             (None, None) => Self::Nobody,
         }
     }
+
+    pub(super) fn is_by_message(&self) -> bool {
+        matches!(self, Self::QueueOf(_) | Self::Queue(_))
+    }
 }
 
 /// The messages that this environment left and that are not due yet.
