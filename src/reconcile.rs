@@ -29,8 +29,8 @@ use crate::world::{Seen, World};
 const STALE: SignedDuration = SignedDuration::from_secs(20);
 /// How often a runner that is at work notices that it is.
 const BREATH: SignedDuration = SignedDuration::from_secs(1);
-/// Something blank is made, something is deleted, somebody is fenced only on a
-/// look at everything this young.
+/// A volume is made, something is deleted, an address is moved, somebody is fenced
+/// only on a look at everything this young.
 const FRESH: SignedDuration = SignedDuration::from_secs(15);
 /// While it waits, a runner looks at everything again at least this often.
 const LOOK_AROUND: SignedDuration = SignedDuration::from_mins(10);
@@ -422,8 +422,9 @@ impl Memory {
 fn needs_full_look(step: &Step) -> bool {
     matches!(
         step,
-        Step::CreateVolume { source: None, .. }
+        Step::CreateVolume { .. }
             | Step::Fence { .. }
+            | Step::Associate { .. }
             | Step::DeleteVolume { .. }
             | Step::DeleteSnapshot { .. }
             | Step::ReportUnhealthy { .. }

@@ -44,6 +44,11 @@ impl<'a> Outline<'a> {
     pub(super) fn get(&self, path: &str) -> Option<&'a str> {
         self.inside.get(path).copied()
     }
+
+    /// Is there nothing but the root?
+    pub(super) fn is_hollow(&self) -> bool {
+        self.inside.keys().all(|path| path == self.root)
+    }
 }
 
 /// An element that is not at its end yet.

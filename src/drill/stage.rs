@@ -52,8 +52,8 @@ pub struct Stage {
     /// Is the controller a function?
     function: bool,
     weather: Weather,
-    /// Was there ever a runner outside of the instances?
-    had_controller: Cell<bool>,
+    /// The runners outside of the instances.
+    controllers: Cell<&'static [&'static str]>,
     runners: RefCell<BTreeMap<String, JoinHandle<()>>>,
     /// The instances whose system is up.
     up: RefCell<BTreeSet<String>>,
@@ -90,7 +90,7 @@ impl Stage {
             poll_every,
             function,
             weather,
-            had_controller: Cell::new(false),
+            controllers: Cell::new(&[]),
             runners: RefCell::default(),
             up: RefCell::default(),
             moved: Notify::new(),
@@ -114,7 +114,7 @@ impl Stage {
             hears_after: self.hears_after(),
             sees_after: self.sees_after(),
             clocks_off: clocks.into_iter().max().unwrap_or_default(),
-            agents_alone: self.spec.agent && !self.had_controller.get(),
+            controllers: Some(self.controllers.get()),
         }
     }
 
@@ -172,7 +172,12 @@ impl Stage {
 
     /// A runner that sits on no instance.
     pub fn engage_controller(self: &Rc<Self>, who: &str) {
-        self.had_controller.set(true);
+        if who == super::SECOND_CONTROLLER {
+            self.controllers
+                .set(&[super::CONTROLLER, super::SECOND_CONTROLLER]);
+        } else if self.controllers.get().is_empty() {
+            self.controllers.set(&[super::CONTROLLER]);
+        }
         let runner = self.runner(who, None);
         let wake = Rc::clone(&self.events);
         let (spec, every) = (self.spec.clone(), self.poll_every);

@@ -90,13 +90,17 @@ fn transient(scene: &Scene<'_>, id: &InstanceId, member: &Member, plan: &mut Pla
             member.lifecycle,
             Lifecycle::Pending | Lifecycle::PendingProceed
         );
+    // On its way to the hook that somebody will have to close.
+    let closes = member.lifecycle == Lifecycle::Terminating
+        && serves_others(scene)
+        && has_hook(scene, Transition::Terminate);
     // This machine knows that it goes before Auto Scaling's describe does.
     let goes = scene
         .here
         .is_some_and(|h| h.instance == *id && h.leaving.is_some())
         && !member.lifecycle.is_leaving()
         || scene.sits_at(id) && member.lifecycle == Lifecycle::Terminating;
-    if comes || goes {
+    if comes || closes || goes {
         plan.wait(Reason::Lifecycle {
             instance: id.clone(),
         });
@@ -167,6 +171,11 @@ fn is_ours(scene: &Scene<'_>, id: &InstanceId, transition: Transition) -> bool {
 /// Does this runner close actions in another's stead?
 fn serves_others(scene: &Scene<'_>) -> bool {
     scene.seat.at.is_none() || scene.holds_here()
+}
+
+fn has_hook(scene: &Scene<'_>, transition: Transition) -> bool {
+    let mut hooks = scene.group.hooks.iter();
+    hooks.any(|hook| hook.transition == transition)
 }
 
 /// The group's hook for this transition; of several, the one named after rehome.

@@ -202,7 +202,11 @@ fn close(
     } else {
         quiet_since(evidence, instance, entry.at)?
     };
-    let due = ready.max(opened).max(resized(evidence, entry.at));
+    let mut due = ready.max(opened).max(resized(evidence, entry.at));
+    if entry.who != instance && evidence.spec.agent {
+        // Its time begins anew with each heir that has to let it have it.
+        due = due.max(last_launch(evidence, instance, entry.at));
+    }
     // Another one closes it in the stead of the instance's own agent only when
     // that had its time; where there is no agent, nobody waits for one.
     let conditions = evidence.conditions;
@@ -225,6 +229,16 @@ fn close(
         ));
     }
     Ok(())
+}
+
+/// When the last other member came.
+fn last_launch(evidence: &Evidence<'_>, than: &str, at: Timestamp) -> Timestamp {
+    let members = evidence.ledger.lifecycles.iter();
+    let others = members.filter(|(id, _)| id.as_str() != than);
+    let came = others.filter_map(|(_, states)| states.first().map(|(since, _)| *since));
+    came.filter(|since| *since <= at)
+        .max()
+        .unwrap_or(Timestamp::MIN)
 }
 
 /// When a person last changed the group's size. While it wants more members

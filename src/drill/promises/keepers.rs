@@ -17,8 +17,8 @@ pub struct Conditions {
     /// How far from the truth a clock is at most. What has to be waited for
     /// seems over so much earlier, or later.
     pub clocks_off: SignedDuration,
-    /// There is no runner outside of the instances.
-    pub agents_alone: bool,
+    /// The runners outside of the instances, if they are known.
+    pub controllers: Option<&'static [&'static str]>,
 }
 
 impl Evidence<'_> {
@@ -51,23 +51,31 @@ impl Evidence<'_> {
         })
     }
 
-    /// For how long of this time was there nobody at all? Only agents look after
-    /// the group, and none was up, awake and where AWS could be reached.
+    /// For how long of this time was there nobody at all? No controller was awake,
+    /// and no agent was up, awake and where AWS could be reached.
     pub(super) fn nobody_there(&self, from: Timestamp, until: Timestamp) -> SignedDuration {
-        if !self.conditions.agents_alone {
+        let Some(controllers) = self.conditions.controllers else {
             return SignedDuration::ZERO;
-        }
+        };
         let mut bounds: BTreeSet<Timestamp> = [from, until].into();
         let naps = self.naps.iter().flat_map(|nap| [nap.from, nap.until]);
         let moments = self.entries.iter().map(|entry| entry.at);
         bounds.extend(naps.chain(moments).filter(|at| *at > from && *at < until));
         let mut alone = SignedDuration::ZERO;
         for (begin, end) in bounds.iter().zip(bounds.iter().skip(1)) {
-            if !self.zones.keys().any(|of| self.is_there(of, *begin)) {
+            let agents = self.zones.keys().filter(|_| self.spec.agent);
+            let awake = controllers.iter().any(|who| !self.is_napping(who, *begin))
+                || agents.into_iter().any(|of| self.is_there(of, *begin));
+            if !awake {
                 alone = alone.saturating_add(end.duration_since(*begin));
             }
         }
         alone
+    }
+
+    fn is_napping(&self, who: &str, at: Timestamp) -> bool {
+        let mut own = self.naps.iter().filter(|nap| nap.who == who);
+        own.any(|nap| nap.from <= at && at < nap.until)
     }
 
     /// Is the agent on this instance at work then?
@@ -78,10 +86,6 @@ impl Evidence<'_> {
             What::GuestDown { instance: of } if of == instance => Some(false),
             _ => None,
         });
-        let naps = |at: Timestamp| {
-            let mut own = self.naps.iter().filter(|nap| nap.who == instance);
-            own.any(|nap| nap.from <= at && at < nap.until)
-        };
-        last.last() == Some(true) && !naps(at) && !self.is_dark(instance, at)
+        last.last() == Some(true) && !self.is_napping(instance, at) && !self.is_dark(instance, at)
     }
 }

@@ -178,16 +178,21 @@ fn out_of_reach(evidence: &Evidence<'_>, term: &Term) -> bool {
         || capture_takes_too_long(evidence, before, at)
 }
 
-/// The last copy of it was waited for as long as the policy says.
+/// The first copy of what was written last was waited for as long as the policy
+/// says; a second one, which another runner began, may have begun later.
 fn capture_takes_too_long(evidence: &Evidence<'_>, volume: &str, at: Timestamp) -> bool {
-    let copies = evidence.ledger.snapshots.values();
-    let begun = copies.filter(|s| s.volume == volume && s.started <= at);
-    let last = begun.max_by_key(|s| s.started);
+    let ledger = evidence.ledger;
+    let terms = ledger.terms.iter().filter(|term| term.volume == volume);
+    let written = terms.map(|term| term.until.unwrap_or(at)).max();
+    let copies = ledger.snapshots.values();
+    let of_all = copies.filter(|s| s.volume == volume && Some(s.started) >= written);
+    let kept = of_all.filter(|s| s.deleted.is_none_or(|deleted| deleted > at));
+    let first = kept.filter(|s| s.started <= at).min_by_key(|s| s.started);
     let patience = evidence.spec.policy.capture_timeout;
     let patience = patience.saturating_sub(evidence.conditions.clocks_off);
-    last.is_some_and(|last| {
-        last.completed.is_none_or(|completed| completed > at)
-            && at.duration_since(last.started) >= patience
+    first.is_some_and(|first| {
+        first.completed.is_none_or(|completed| completed > at)
+            && at.duration_since(first.started) >= patience
     })
 }
 

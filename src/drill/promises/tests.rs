@@ -438,9 +438,9 @@ fn closing_an_action_too_early_too_late_or_not_at_all_breaks_the_eighth_promise(
 
 #[test]
 fn where_agents_are_alone_an_action_waits_for_the_next_one() {
-    let timed_out = |agents_alone| {
+    let timed_out = |agents_alone: bool| {
         let mut tale = moved().at(107, "aws", closed(OLD, "TERMINATING", Closed::TimedOut));
-        tale.1.agents_alone = agents_alone;
+        tale.1.controllers = agents_alone.then_some(&[][..]);
         tale
     };
     timed_out(false).breaks(8, "ended by TimedOut");
@@ -451,7 +451,7 @@ fn where_agents_are_alone_an_action_waits_for_the_next_one() {
     let boots = |at, closes| {
         let mut tale = moved().at(at, "aws", there.clone());
         tale = tale.at(closes, NEW, closed(OLD, "TERMINATING", Closed::Continue));
-        tale.1.agents_alone = true;
+        tale.1.controllers = Some(&[]);
         tale
     };
     boots(1_000, 1_010).holds(8);

@@ -227,15 +227,32 @@ fn a_member_on_its_way_is_waited_for_by_whoever_serves_it() {
         assert_eq!(is(&backup, lifecycle), [moving]);
     }
     assert_eq!(is(&agent, InService), [""; 0]);
-    // Some other member on its way is nothing to wait for.
+    // Another member on its way to its hook is waited for by whoever closes that.
     let other = served()
         .member("i-2", Lifecycle::Terminating, "a")
         .instance("i-2", InstanceState::Running, long_ago());
-    expect(&other, &[]);
-    expect(
-        &other.here("i-2", None, Workload::Stopped),
-        &["… Auto Scaling has not moved i-2 on yet"],
-    );
+    let comes = ["… Auto Scaling has not moved i-2 on yet"];
+    expect(&other, &comes);
+    expect(&other.clone().here("i-2", None, Workload::Stopped), &comes);
+    let without = |transition| {
+        let mut story = other.clone();
+        story
+            .group()
+            .hooks
+            .retain(|hook| hook.transition != transition);
+        words(&story)
+    };
+    assert_eq!(without(Transition::Terminate), [""; 0]);
+    assert_eq!(without(Transition::Launch), comes);
+    let beyond = other
+        .clone()
+        .member("i-2", Lifecycle::TerminatingProceed, "a");
+    expect(&beyond, &[]);
+    let third =
+        other
+            .member("i-3", Lifecycle::Terminating, "a")
+            .here("i-3", None, Workload::Stopped);
+    expect(&third, &["… Auto Scaling has not moved i-3 on yet"]);
 }
 
 #[test]
