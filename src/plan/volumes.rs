@@ -252,6 +252,12 @@ fn attach_all(
         match volume.attachments.first().map(|a| a.state) {
             Some(AttachmentState::Attached) => {}
             Some(AttachmentState::Attaching) => attaching(scene, heir, volume, plan),
+            // It was on its way here, and was taken back.
+            Some(AttachmentState::Detaching | AttachmentState::Busy)
+                if volume.standing == Standing::New =>
+            {
+                make_room(scene, heir, volume, plan);
+            }
             Some(AttachmentState::Detaching | AttachmentState::Busy) => {
                 plan.wait(Reason::Detaching {
                     volume: volume.id.clone(),
@@ -298,17 +304,27 @@ fn never_active<'a>(scene: &Scene<'a>, id: &VolumeId) -> Option<&'a Volume> {
         .filter(|volume| volume.standing == Standing::New)
 }
 
-fn make_room(heir: Heir<'_>, unused: &Volume, plan: &mut Plan) {
-    match unused.attachments.first().map(|a| a.state) {
-        Some(AttachmentState::Attached | AttachmentState::Attaching) => plan.step(Step::Detach {
-            volume: unused.id.clone(),
-            instance: heir.id.clone(),
-            force: false,
-        }),
-        _ => plan.wait(Reason::Detaching {
-            volume: unused.id.clone(),
-        }),
-    }
+/// Nothing can be lost of it by force, where its detach is stuck. AWS does not say
+/// when that began; it was attached before.
+fn make_room(scene: &Scene<'_>, heir: Heir<'_>, unused: &Volume, plan: &mut Plan) {
+    let Some(attachment) = unused.attachments.first() else {
+        return;
+    };
+    let since = attachment.since.unwrap_or(unused.created);
+    let due = since.saturating_add_or_max(ATTACHES_WITHIN);
+    let force = match attachment.state {
+        AttachmentState::Attached | AttachmentState::Attaching => false,
+        AttachmentState::Detaching | AttachmentState::Busy if scene.now >= due => true,
+        AttachmentState::Detaching | AttachmentState::Busy => {
+            let volume = unused.id.clone();
+            return plan.wait_until(Reason::Detaching { volume }, None, Some(due));
+        }
+    };
+    plan.step(Step::Detach {
+        volume: unused.id.clone(),
+        instance: heir.id.clone(),
+        force,
+    });
 }
 
 fn attach(scene: &Scene<'_>, heir: Heir<'_>, spec: &VolumeSpec, volume: &Volume, plan: &mut Plan) {
@@ -329,7 +345,7 @@ fn attach(scene: &Scene<'_>, heir: Heir<'_>, spec: &VolumeSpec, volume: &Volume,
         .filter(|found| **found != volume.id && !has_left(scene, found));
     if let Some(found) = taken {
         if let Some(unused) = never_active(scene, found) {
-            return make_room(heir, unused, plan);
+            return make_room(scene, heir, unused, plan);
         }
         plan.hold(Hold::DeviceTaken {
             volume: spec.name.clone(),

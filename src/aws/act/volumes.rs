@@ -196,6 +196,12 @@ impl Aws {
         }
     }
 
+    /// Did rehome make it, and no term ever begin on it? Then nobody has written to it.
+    async fn is_unused(&self, volume: &VolumeId) -> Result<bool, AwsError> {
+        let now = self.volume_now(volume).await?;
+        Ok(now.is_some_and(|now| now.incident.is_some() && now.standing == Standing::New))
+    }
+
     pub(super) async fn detach(
         &self,
         volume: &VolumeId,
@@ -206,6 +212,7 @@ impl Aws {
         if force
             && let Some(now) = self.instance_now(instance).await?
             && !now.state.is_down()
+            && !self.is_unused(volume).await?
         {
             return Outcome::overtaken(format!("{instance} is not down any more"));
         }

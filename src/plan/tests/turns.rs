@@ -353,6 +353,9 @@ fn what_is_made_or_attached_is_waited_for() {
     expect(&on(AttachmentState::Attaching), &[begin, attaching]);
     for state in [AttachmentState::Detaching, AttachmentState::Busy] {
         expect(&on(state), &[begin, "… vol-2 is being detached"]);
+        // It was taken back, and that is stuck as well.
+        let forced = "detach vol-2 from i-new by force";
+        assert!(!does(&on(state).at(409), forced) && does(&on(state).at(410), forced));
     }
 }
 
@@ -392,8 +395,18 @@ fn a_device_that_something_else_has_is_for_a_person_unless_that_is_unused_or_on_
     let leaves = "… vol-9 is being detached";
     let attached = unused(AttachmentState::Attached);
     assert!(does(&attached, room) && !does(&attached, leaves) && !does(&attached, attach));
-    let detaching = unused(AttachmentState::Detaching);
-    assert!(!does(&detaching, room) && does(&detaching, leaves));
+    let late = |state, now| {
+        let mut story = unused(state).at(now);
+        let volume = story.volumes().get_mut(&"vol-9".into()).unwrap();
+        volume.attachments[0].since = Some(at(100));
+        story
+    };
+    // Stuck, it is taken by force: nobody ever wrote to it.
+    for state in [AttachmentState::Detaching, AttachmentState::Busy] {
+        let waits = late(state, 489);
+        assert!(!does(&waits, room) && does(&waits, leaves), "{state:?}");
+        assert!(does(&late(state, 490), "detach vol-9 from i-new by force"));
+    }
     // One that was in use does not.
     let used = free().volume("vol-9", "b", 0, Standing::Superseded, Some("i-new"));
     assert!(does(&used, taken));
