@@ -2,6 +2,7 @@
 
 use super::Seat;
 use super::addresses;
+use super::lineage::Lineage;
 use super::scene::{Keeper, Scene};
 use super::step::{Action, Hold, Plan, Reason, Step};
 use super::volumes::Placed;
@@ -119,6 +120,12 @@ fn launched(scene: &Scene<'_>, world: &World, placed: &Placed<'_>) -> bool {
 /// Its volumes are quiet and their captures *started*: a snapshot holds the
 /// moment it was asked for, so waiting for its end would only cost time.
 fn has_let_go(scene: &Scene<'_>, id: &InstanceId) -> bool {
+    let unseen = |l: &Lineage<'_>| l.current.is_none() && l.ever_had_data();
+    // Which volume it is, and who has it, is not known before that.
+    let is_lost = scene.lost_from().is_some_and(|due| scene.now >= due);
+    if scene.lineages.values().any(unseen) && !is_lost {
+        return false;
+    }
     scene
         .lineages
         .values()

@@ -224,6 +224,13 @@ impl<'a> Scene<'a> {
         Some(called.saturating_add_or_max(self.spec.policy.capture_timeout))
     }
 
+    /// Until when data that cannot be seen may be on a volume that a describe does
+    /// not show yet; after that the volume is gone.
+    pub(super) fn lost_from(&self) -> Option<Timestamp> {
+        let called = self.holder?.called()?;
+        Some(called.saturating_add_or_max(LAG.min(self.spec.policy.capture_timeout)))
+    }
+
     /// Until when a capture that has begun is waited for.
     pub(super) fn capture_due(&self, snapshot: &Snapshot) -> Timestamp {
         let own = snapshot

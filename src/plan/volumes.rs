@@ -191,10 +191,9 @@ fn missing<'a>(scene: &Scene<'a>, heir: Heir<'a>, spec: &VolumeSpec, plan: &mut 
         });
         return Next::Wait;
     };
-    let patience = LAG.min(scene.spec.policy.capture_timeout);
     let called = heir.appointed.unwrap_or(instance.launched);
-    let due = called.saturating_add_or_max(patience);
-    if scene.now >= due {
+    let due = scene.lost_from();
+    if due.is_some_and(|due| scene.now >= due) {
         return Next::OutOfReach;
     }
     plan.wait_until(
@@ -205,7 +204,7 @@ fn missing<'a>(scene: &Scene<'a>, heir: Heir<'a>, spec: &VolumeSpec, plan: &mut 
             ),
         },
         Some(called),
-        Some(due),
+        due,
     );
     Next::Wait
 }

@@ -132,11 +132,14 @@ fn younger_candidate<'a>(evidence: &'a Evidence<'_>, than: &str, at: Timestamp) 
         .keys()
         .map(String::as_str)
         .filter(|other| *other != than);
+    // It takes over once it can be seen to be ready.
+    let seen = seen_before(evidence, at);
     others.into_iter().find(|other| {
-        let later =
-            came(other).is_some_and(|other| other > own && other < seen_before(evidence, at));
-        let state = ledger.lifecycle_at(other, at).unwrap_or_default();
-        later && matches!(state, "Pending:Wait" | "Pending:Proceed" | "InService")
+        let later = came(other).is_some_and(|other| other > own);
+        let state = ledger.lifecycle_at(other, seen).unwrap_or_default();
+        let still = ledger.lifecycle_at(other, at).unwrap_or_default();
+        let ready = |state: &str| matches!(state, "Pending:Wait" | "Pending:Proceed" | "InService");
+        later && ready(state) && ready(still)
     })
 }
 
@@ -202,7 +205,10 @@ fn close(
     } else {
         quiet_since(evidence, instance, entry.at)?
     };
-    let mut due = ready.max(opened).max(resized(evidence, entry.at));
+    let mut due = ready
+        .max(opened)
+        .max(resized(evidence, entry.at))
+        .max(lit_since(evidence, instance, entry.at));
     if entry.who != instance && evidence.spec.agent {
         // Its time begins anew with each heir that has to let it have it.
         due = due.max(last_launch(evidence, instance, entry.at));
@@ -229,6 +235,16 @@ fn close(
         ));
     }
     Ok(())
+}
+
+/// When its zone came back last, if it was dark: who is there is heard, and can
+/// be looked at, from then on.
+fn lit_since(evidence: &Evidence<'_>, instance: &str, at: Timestamp) -> Timestamp {
+    let own = evidence.zones.get(instance);
+    let until = evidence.entries.iter().take_while(|entry| entry.at <= at);
+    let lit =
+        until.filter(|entry| matches!(&entry.what, What::ZoneUp { zone } if Some(zone) == own));
+    lit.last().map_or(Timestamp::MIN, |entry| entry.at)
 }
 
 /// When the last other member came.

@@ -140,7 +140,7 @@ pub(super) fn bounded_loss(evidence: &Evidence<'_>) -> Finding {
             "{} writes, {lost:#}, were gone from {} when {} began",
             term.lost_writes, term.path, term.instance
         );
-        if lost > limit {
+        if lost.saturating_sub(written_since(evidence.ledger, term)) > limit {
             return Err(format!("{said}; at most {limit:#} may be lost"));
         }
         // All volumes go back together: one of them is reason enough.
@@ -151,6 +151,38 @@ pub(super) fn bounded_loss(evidence: &Evidence<'_>) -> Finding {
         worst = worst.max(lost);
     }
     Ok(format!("lost {worst:#} of at most {limit:#}"))
+}
+
+/// For how long somebody in the dark went on writing after an older set was
+/// chosen: that cannot be known then, and nobody chooses again for it.
+fn written_since(ledger: &Ledger, term: &Term) -> SignedDuration {
+    let Some(at) = chosen_at(ledger, term) else {
+        return SignedDuration::ZERO;
+    };
+    let others = ledger
+        .terms
+        .iter()
+        .filter(|other| other.path == term.path && other.from < at && other.volume != term.volume);
+    let last = others.filter_map(|other| other.until).max();
+    last.map_or(SignedDuration::ZERO, |last| last.duration_since(at))
+        .max(SignedDuration::ZERO)
+}
+
+/// When it was chosen what this term goes on with: for the first volume on its
+/// line that was not written to, by a holder that never came to it perhaps.
+fn chosen_at(ledger: &Ledger, term: &Term) -> Option<Timestamp> {
+    let mut life = ledger.volumes.get(&term.volume)?;
+    // As many steps as there are volumes: a line cannot be longer.
+    for _ in 0..=ledger.volumes.len() {
+        let source = life.source.as_ref();
+        let before = source.and_then(|source| ledger.snapshots.get(source));
+        let unused = before.filter(|s| !ledger.terms.iter().any(|t| t.volume == s.volume));
+        match unused.and_then(|s| ledger.volumes.get(&s.volume)) {
+            Some(before) => life = before,
+            None => break,
+        }
+    }
+    life.created
 }
 
 /// The same instance brought it up in the same go.
@@ -167,11 +199,7 @@ fn out_of_reach(evidence: &Evidence<'_>, term: &Term) -> bool {
     let Some(life) = ledger.volumes.get(*before) else {
         return true;
     };
-    let chosen_at = ledger
-        .volumes
-        .get(&term.volume)
-        .and_then(|life| life.created);
-    let at = chosen_at.unwrap_or(term.from);
+    let at = chosen_at(ledger, term).unwrap_or(term.from);
     ledger.is_dark(&life.zone, at)
         || life.deleted.is_some_and(|deleted| deleted <= at)
         || capture_failed(evidence.entries, ledger, before, at)

@@ -208,6 +208,17 @@ fn what_cannot_be_decided_keeps_every_action_open_that_is_this_runners() {
 }
 
 #[test]
+fn nobody_ends_as_long_as_the_volume_with_the_newest_data_is_not_to_be_seen() {
+    let ends = |now| {
+        let mut story = cross_zone().here("i-old", None, Workload::Stopped).at(now);
+        story.volumes().clear();
+        (completes(&story, TERMINATE), open(&story).len())
+    };
+    assert_eq!(ends(299), (false, 1));
+    assert_eq!(ends(300), (true, 0));
+}
+
+#[test]
 fn a_member_on_its_way_is_waited_for_by_whoever_serves_it() {
     let moving = "… Auto Scaling has not moved i-1 on yet";
     let is = |story: &Story, lifecycle| words(&story.clone().member("i-1", lifecycle, "a"));
