@@ -121,9 +121,12 @@ fn launched(scene: &Scene<'_>, world: &World, placed: &Placed<'_>) -> bool {
 /// moment it was asked for, so waiting for its end would only cost time.
 fn has_let_go(scene: &Scene<'_>, id: &InstanceId) -> bool {
     let unseen = |l: &Lineage<'_>| l.current.is_none() && l.ever_had_data();
-    // Which volume it is, and who has it, is not known before that.
+    // Which volume it is, and who has it, is not known before that. Who is down
+    // has nothing to let go of.
     let is_lost = scene.lost_from().is_some_and(|due| scene.now >= due);
-    if scene.lineages.values().any(unseen) && !is_lost {
+    let instance = scene.instances.get(id);
+    let is_down = instance.is_some_and(|instance| instance.state.is_down());
+    if scene.lineages.values().any(unseen) && !is_lost && !is_down {
         return false;
     }
     scene

@@ -209,13 +209,20 @@ fn what_cannot_be_decided_keeps_every_action_open_that_is_this_runners() {
 
 #[test]
 fn nobody_ends_as_long_as_the_volume_with_the_newest_data_is_not_to_be_seen() {
-    let ends = |now| {
-        let mut story = cross_zone().here("i-old", None, Workload::Stopped).at(now);
+    let story = |now| {
+        let mut story = cross_zone().at(now);
         story.volumes().clear();
+        story
+    };
+    let ends = |now| {
+        let story = story(now).here("i-old", None, Workload::Stopped);
         (completes(&story, TERMINATE), open(&story).len())
     };
     assert_eq!(ends(299), (false, 1));
     assert_eq!(ends(300), (true, 0));
+    // Who is down has nothing to let go of.
+    let is_down = story(100).instance("i-old", InstanceState::Stopped, long_ago());
+    assert!(completes(&is_down, TERMINATE));
 }
 
 #[test]
