@@ -11,9 +11,6 @@ use crate::ids::VolumeName;
 use crate::spec::Kind;
 use crate::tags;
 
-/// What happened a moment ago may not have been seen yet, even where describes
-/// do not lag.
-const SEEN_AFTER: SignedDuration = SignedDuration::from_secs(10);
 /// How long a look may rest: it takes up to 20 s where its calls have to be
 /// repeated, a plan is begun at most 20 s after it was made, and a call is tried
 /// for some 20 s. Within that time a describe that fails may be another step's of
@@ -55,7 +52,7 @@ pub(super) fn address_with_holder(evidence: &Evidence<'_>) -> Finding {
         let lifecycle = lifecycle.as_deref().unwrap_or("in no group");
         let may_hold = |state: &str| state.starts_with("Pending") || state == "InService";
         // What it was when it could be seen last.
-        let seen = seen_before(evidence, entry.at);
+        let seen = evidence.seen_before(entry.at);
         let was = evidence.ledger.lifecycle_at(to, seen).unwrap_or_default();
         if !may_hold(lifecycle) && !may_hold(was) {
             return Err(format!(
@@ -90,12 +87,6 @@ pub(super) fn address_with_holder(evidence: &Evidence<'_>) -> Finding {
         }
     }
     Ok(format!("{}, each to the holder", count(moves, "move")))
-}
-
-/// What is younger than this may not have been seen yet.
-fn seen_before(evidence: &Evidence<'_>, at: Timestamp) -> Timestamp {
-    let age = SEEN_AFTER.saturating_add(evidence.conditions.sees_after);
-    at.checked_sub(age).unwrap_or(Timestamp::MIN)
 }
 
 /// An address is not taken from an instance whose workload still runs, unless
@@ -133,7 +124,7 @@ fn younger_candidate<'a>(evidence: &'a Evidence<'_>, than: &str, at: Timestamp) 
         .map(String::as_str)
         .filter(|other| *other != than);
     // It takes over once it can be seen to be ready.
-    let seen = seen_before(evidence, at);
+    let seen = evidence.seen_before(at);
     others.into_iter().find(|other| {
         let later = came(other).is_some_and(|other| other > own);
         let state = ledger.lifecycle_at(other, seen).unwrap_or_default();

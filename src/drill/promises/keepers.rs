@@ -7,6 +7,10 @@ use rehome_region::What;
 
 use super::Evidence;
 
+/// What happened a moment ago may not have been seen yet, even where describes do
+/// not lag: a look at everything carries a step for 15 s, and a call takes time.
+const SEEN_AFTER: SignedDuration = SignedDuration::from_secs(20);
+
 /// What every runner has to live with, whatever it does.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Conditions {
@@ -22,6 +26,12 @@ pub struct Conditions {
 }
 
 impl Evidence<'_> {
+    /// What is younger than this, at that time, may not have been seen yet.
+    pub(super) fn seen_before(&self, at: Timestamp) -> Timestamp {
+        let age = SEEN_AFTER.saturating_add(self.conditions.sees_after);
+        at.checked_sub(age).unwrap_or(Timestamp::MIN)
+    }
+
     /// For how long of this time did this runner stand still?
     pub(super) fn napped(&self, who: &str, from: Timestamp, until: Timestamp) -> SignedDuration {
         let naps = self.naps.iter().filter(|nap| nap.who == who);

@@ -400,7 +400,7 @@ fn an_address_at_the_wrong_instance_breaks_the_seventh_promise() {
     };
     moved().at(226, NEW, moves(NEW, "Pending:Wait")).holds(7);
     moved()
-        .at(210, "aws", member(OLD, "Terminating:Wait"))
+        .at(200, "aws", member(OLD, "Terminating:Wait"))
         .at(226, NEW, moves(OLD, "Terminating:Wait"))
         .breaks(7, "which was Terminating:Wait");
     // What began a moment ago nobody can have seen.
@@ -409,7 +409,7 @@ fn an_address_at_the_wrong_instance_breaks_the_seventh_promise() {
         .at(226, NEW, moves(NEW, "Terminating"))
         .holds(7);
     moved()
-        .at(210, "aws", member(NEW, "Warmed:Stopped"))
+        .at(200, "aws", member(NEW, "Warmed:Stopped"))
         .at(226, NEW, moves(NEW, "Warmed:Stopped"))
         .breaks(7, "which was Warmed:Stopped");
     moved()

@@ -89,11 +89,17 @@ fn tolerate(evidence: &Evidence<'_>, old: &Term, new: &Term) -> Result<(), Strin
 
 /// May this writer begin at all?
 fn allowed(evidence: &Evidence<'_>, term: &Term) -> Result<(), String> {
-    let lifecycle = evidence
-        .ledger
-        .lifecycle_at(&term.instance, term.from)
-        .unwrap_or_default();
-    if lifecycle.starts_with("Terminat") || lifecycle.starts_with("Warmed") {
+    let state_at = |at| {
+        let state = evidence.ledger.lifecycle_at(&term.instance, at);
+        state.unwrap_or_default()
+    };
+    let is_out = |state: &str| state.starts_with("Terminat") || state.starts_with("Warmed");
+    // Units that were being started when it was told to go begin all the same.
+    let (lifecycle, before) = (
+        state_at(term.from),
+        state_at(evidence.seen_before(term.from)),
+    );
+    if is_out(lifecycle) && is_out(before) {
         return Err(format!(
             "{} began to write while it was {lifecycle}",
             term.instance
