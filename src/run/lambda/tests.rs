@@ -359,6 +359,37 @@ fn a_storm_of_events_leaves_few_messages() {
 }
 
 #[test]
+fn news_of_a_group_that_looks_settled_is_looked_into_once_more() {
+    on_stage(async {
+        let mut mapping = Mapping::new(1, 300, Duration::from_secs(60)).await;
+        let instance = mapping.settle().await;
+        let news = json!({
+            "source": "aws.autoscaling",
+            "detail-type": "EC2 Instance-terminate Lifecycle Action",
+            "detail": {
+                "AutoScalingGroupName": "orders-db",
+                "EC2InstanceId": instance,
+                "LifecycleHookName": "terminate",
+                "LifecycleTransition": "autoscaling:EC2_INSTANCE_TERMINATING",
+            },
+        })
+        .to_string();
+        let sent = mapping.aws.send_later(&mapping.url, &news, Duration::ZERO);
+        sent.await.unwrap();
+        mapping.turn().await;
+        // The describe may have lagged behind.
+        assert_eq!(mapping.waiting(), 1);
+        let (before, left) = (mapping.invocations.len(), mapping.now());
+        let is_back = |it: &Mapping| it.invocations.len() > before;
+        mapping.until(minutes(3), is_back).await;
+        let after = mapping.now().duration_since(left);
+        assert!(after > SignedDuration::from_secs(100), "{after:#}");
+        // It looks once more, and no more than that.
+        assert_eq!(mapping.waiting(), 0);
+    });
+}
+
+#[test]
 fn a_schedule_keeps_house() {
     on_stage(async {
         let mut mapping = Mapping::new(1, 300, Duration::from_secs(60)).await;
