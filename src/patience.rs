@@ -109,11 +109,13 @@ impl Patience {
     }
 
     /// How long to pause until the next look is due, and what it is for: each
-    /// wait has its own pace, and only what is due is looked at.
+    /// wait has its own pace, and only what is due is looked at. `saw` says what
+    /// the last look was at: what was due and was not seen is due still.
     pub(crate) fn pause<'a>(
         &mut self,
         waits: &'a [Wait],
         now: Timestamp,
+        saw: impl Fn(&Reason) -> bool,
     ) -> (SignedDuration, Vec<&'a Reason>) {
         let keys: Vec<String> = waits.iter().map(|w| w.reason.key()).collect();
         self.waits.retain(|key, _| keys.contains(key));
@@ -125,7 +127,8 @@ impl Patience {
                 progress: None,
                 look_at: now,
             });
-            if waited.look_at <= now {
+            let is_new = waited.looks == 0;
+            if is_new || waited.look_at <= now && saw(&wait.reason) {
                 let jitter = 1.0 + JITTER * (fastrand::f64() - 0.5);
                 let pause = one_pause(wait, waited, now) * jitter;
                 waited.look_at = later(now, pause);
@@ -140,7 +143,7 @@ impl Patience {
         let together = later(first, TOGETHER);
         due.retain(|(at, _)| *at <= together);
         (
-            first.duration_since(now),
+            first.duration_since(now).max(SignedDuration::ZERO),
             due.into_iter().map(|(_, reason)| reason).collect(),
         )
     }

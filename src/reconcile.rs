@@ -29,8 +29,8 @@ use crate::world::{Seen, World};
 const STALE: SignedDuration = SignedDuration::from_secs(20);
 /// How often a runner that is at work notices that it is.
 const BREATH: SignedDuration = SignedDuration::from_secs(1);
-/// A volume is made, something is deleted, an address is moved, somebody is fenced
-/// only on a look at everything this young.
+/// Something blank is made, an older set is restored, something is deleted, an
+/// address is moved, somebody is fenced only on a look at everything this young.
 const FRESH: SignedDuration = SignedDuration::from_secs(15);
 /// While it waits, a runner looks at everything again at least this often.
 const LOOK_AROUND: SignedDuration = SignedDuration::from_mins(10);
@@ -255,7 +255,9 @@ impl<H: Host> Runner<H> {
         if plan.steps.is_empty() {
             return Turned::Waits(plan);
         }
-        let drastic = |step: &Step| needs_full_look(step) && memory.patience.is_due(step, seen_at);
+        let drastic = |step: &Step| {
+            needs_full_look(step, plan.forsakes) && memory.patience.is_due(step, seen_at)
+        };
         if plan.steps.iter().any(drastic) && !memory.is_fresh(seen_at) {
             memory.focus = Focus::ALL;
             return Turned::Acted;
@@ -419,17 +421,18 @@ impl Memory {
 
 /// What cannot be taken back rests on a look at everything, not on memory. (A
 /// term that begins is checked against the group's marker by the call itself.)
-fn needs_full_look(step: &Step) -> bool {
-    matches!(
-        step,
-        Step::CreateVolume { .. }
-            | Step::Fence { .. }
-            | Step::Associate { .. }
-            | Step::DeleteVolume { .. }
-            | Step::DeleteSnapshot { .. }
-            | Step::ReportUnhealthy { .. }
-            | Step::Appoint { .. }
-    )
+fn needs_full_look(step: &Step, forsakes: bool) -> bool {
+    matches!(step, Step::CreateVolume { .. } if forsakes)
+        || matches!(
+            step,
+            Step::CreateVolume { source: None, .. }
+                | Step::Fence { .. }
+                | Step::Associate { .. }
+                | Step::DeleteVolume { .. }
+                | Step::DeleteSnapshot { .. }
+                | Step::ReportUnhealthy { .. }
+                | Step::Appoint { .. }
+        )
 }
 
 fn later(now: Timestamp, by: SignedDuration) -> Timestamp {

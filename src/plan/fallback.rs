@@ -112,6 +112,7 @@ pub(super) fn restore_set<'a>(
     set: &Set<'a>,
     plan: &mut Plan,
 ) -> BTreeMap<&'a VolumeName, Next<'a>> {
+    plan.forsakes = true;
     let mut wanted = BTreeMap::new();
     for (spec, lineage) in scene.volumes_in_order() {
         let next = match set.snapshots.get(&spec.name) {

@@ -121,6 +121,7 @@ fn serve<'a>(scene: &Scene<'a>, world: &World, plan: &mut Plan) -> Placed<'a> {
     workload::run(scene, &placed, &mut serving);
     addresses::follow(scene, world, &placed, &mut serving);
     if scene.may_serve_holder() {
+        plan.forsakes = serving.forsakes;
         serving.steps.into_iter().for_each(|step| plan.step(step));
         for wait in serving.waits {
             plan.wait_until(wait.reason, wait.since, wait.until);

@@ -29,6 +29,9 @@ pub struct Plan {
     pub keep_open: Vec<Action>,
     /// Who should have the belongings, as far as can be said.
     pub holder: Option<InstanceId>,
+    /// An older set takes the place of the newest data: only on a new look.
+    #[serde(skip)]
+    pub forsakes: bool,
 }
 
 impl Plan {

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use super::{LOOK_AROUND, Memory, Runner, later};
 use crate::aws::Focus;
 use crate::host::Host;
-use crate::plan::Plan;
+use crate::plan::{Plan, Reason};
 use crate::spec::GroupSpec;
 use crate::world::Here;
 
@@ -27,7 +27,7 @@ impl<H: Host> Runner<H> {
         deadline: Option<Timestamp>,
     ) {
         let now = self.clock.now();
-        let (pause, due) = memory.patience.pause(&plan.waits, now);
+        let (pause, due) = memory.due_waits(plan, now);
         let look_at = later(now, pause);
         let soonest = |dues: &mut dyn Iterator<Item = Timestamp>| dues.filter(|at| *at > now).min();
         // Whatever is waited for, who is a member may change meanwhile.
@@ -68,7 +68,7 @@ impl<H: Host> Runner<H> {
     ) {
         let now = self.clock.now();
         let again = later(now, not_yet);
-        let (pause, due) = memory.patience.pause(&plan.waits, now);
+        let (pause, due) = memory.due_waits(plan, now);
         let look_at = later(now, pause);
         let waits_first = !plan.waits.is_empty() && look_at < again;
         let next = if waits_first { look_at } else { again };
@@ -205,6 +205,18 @@ impl<H: Host> Runner<H> {
         } else {
             Some(Focus::ALL)
         }
+    }
+}
+
+impl Memory {
+    fn due_waits<'a>(
+        &mut self,
+        plan: &'a Plan,
+        now: Timestamp,
+    ) -> (SignedDuration, Vec<&'a Reason>) {
+        let looked = self.focus;
+        let saw = |reason: &Reason| looked.union(Focus::of(reason)) == looked;
+        self.patience.pause(&plan.waits, now, saw)
     }
 }
 

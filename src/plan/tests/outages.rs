@@ -46,6 +46,9 @@ fn a_dark_zone_is_waited_for_until_the_capture_time_out() {
         words(story).contains(&"restore data (epoch 2) from snap-live in b".to_owned())
     };
     assert!(restores(&live(600)));
+    // That is decided on a new look alone, and nothing else of the kind is.
+    let forsakes = |story: Story| story.plan().forsakes;
+    assert!(forsakes(live(600)) && !forsakes(too_soon) && !forsakes(live(3601)));
     // Beyond max_data_loss a person decides.
     let too_old = live(3601).plan();
     assert!(
