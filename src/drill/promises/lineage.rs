@@ -163,8 +163,10 @@ fn written_since(ledger: &Ledger, term: &Term) -> SignedDuration {
         .terms
         .iter()
         .filter(|other| other.path == term.path && other.from < at && other.volume != term.volume);
-    let last = others.filter_map(|other| other.until).max();
-    last.map_or(SignedDuration::ZERO, |last| last.duration_since(at))
+    // What is lost counts until this term began.
+    let ends = others.map(|other| other.until.unwrap_or(term.from).min(term.from));
+    ends.max()
+        .map_or(SignedDuration::ZERO, |last| last.duration_since(at))
         .max(SignedDuration::ZERO)
 }
 
