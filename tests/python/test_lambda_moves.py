@@ -76,7 +76,7 @@ def test_a_function_alone_carries_a_whole_move(region, function):
     region.autoscaling.set_instance_health(InstanceId=first, HealthStatus="Unhealthy", ShouldRespectGracePeriod=False)
     heir = mapping.feed(lambda: serves(region, group, allocation, but=[first]), "the heir to serve")
     mapping.feed(lambda: first not in group.members(), "the predecessor to be gone")
-    mapping.feed(mapping.drained, "the queue to be empty")
+    mapping.feed(mapping.is_quiet, "the queue to be quiet")
 
     assert group.members() == {heir: "InService"}
     old, new = volumes(region)
@@ -101,7 +101,7 @@ def test_an_upload_outlives_the_invocations(tmp_path):
             InstanceId=first, HealthStatus="Unhealthy", ShouldRespectGracePeriod=False
         )
         heir = mapping.feed(lambda: serves(region, group, allocation, but=[first]), "the heir to serve", 120)
-        mapping.feed(lambda: mapping.drained() and len(group.members()) == 1, "the queue to be empty")
+        mapping.feed(lambda: mapping.is_quiet() and len(group.members()) == 1, "the queue to be quiet")
 
         [capture] = captures(region)
         assert (capture["CompletionTime"] - capture["StartTime"]).total_seconds() > 6
@@ -131,7 +131,7 @@ def test_a_daemon_and_a_function_end_as_one_would(region, tmp_path):
                 InstanceId=first, HealthStatus="Unhealthy", ShouldRespectGracePeriod=False
             )
             heir = mapping.feed(lambda: serves(region, group, allocation, but=[first]), "the heir to serve")
-            mapping.feed(lambda: len(group.members()) == 1 and mapping.drained(), "everything to be quiet")
+            mapping.feed(lambda: len(group.members()) == 1 and mapping.is_quiet(), "everything to be quiet")
     finally:
         daemon.terminate()
         daemon.wait(60)
@@ -152,7 +152,7 @@ def test_a_function_that_is_killed_is_followed_by_another(region, tmp_path):
     with Function(tmp_path, CONFIG, region.url) as function:
         mapping = Mapping(region, function)
         first = mapping.feed(lambda: serves(region, group, allocation), "the first member to serve")
-        mapping.feed(mapping.drained, "the queue to be empty")
+        mapping.feed(mapping.is_quiet, "the queue to be quiet")
         # What is not deleted comes again soon.
         region.sqs.set_queue_attributes(QueueUrl=mapping.url, Attributes={"VisibilityTimeout": "2"})
         region.autoscaling.set_instance_health(

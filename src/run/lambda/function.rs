@@ -218,7 +218,11 @@ impl Function {
         let (back_in, waits, keeps_open) = match visited {
             Some(Left::Settled) => {
                 if is_news && onward.is_by_message() {
-                    self.leave_message(&spec.name, onward, LAG, bounds).await?;
+                    // To look twice is a precaution: the event is done with.
+                    let left = self.leave_message(&spec.name, onward, LAG, bounds).await;
+                    if let Err(why) = left {
+                        tracing::warn!(group = %spec.name, why, "cannot look once more");
+                    }
                 }
                 return Ok(Standing::Settled);
             }

@@ -249,6 +249,7 @@ class Mapping:
         self.arn = attributes["Attributes"]["QueueArn"]
         self.receives = {}
         self.follow_ups = 0
+        self.settled = False
 
     def receive(self):
         """Messages, and the event that hands them to the function."""
@@ -267,6 +268,8 @@ class Mapping:
             return None
         invocation = self.function.invoke(event, self.seconds)
         assert invocation.error is None, invocation.error
+        summary = self.function.summary_of(invocation)
+        self.settled = summary["settled"] == summary["groups"]
         failed = {item["itemIdentifier"] for item in invocation.answer["batchItemFailures"]}
         for message in messages:
             if message["MessageId"] not in failed:
@@ -282,11 +285,16 @@ class Mapping:
 
         return until(look, what, patience)
 
-    def drained(self):
-        """Nothing is left: no event, no follow-up, visible or not."""
-        wanted = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "Delayed", "NotVisible")]
+    def count(self, *kinds):
+        """How many messages are there to be handed over, "Delayed", or "NotVisible"."""
+        wanted = [f"ApproximateNumberOfMessages{kind}" for kind in kinds]
         counts = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=wanted)["Attributes"]
-        return all(counts[name] == "0" for name in wanted)
+        return sum(int(counts[name]) for name in wanted)
+
+    def is_quiet(self):
+        """Nothing is to be handed over, and the last invocation left its groups
+        settled. What is held back then only looks once more."""
+        return self.settled and self.count("", "NotVisible") == 0
 
 
 def batch(bodies, arn, messages=None):
