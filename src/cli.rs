@@ -270,7 +270,7 @@ pub struct IamPolicy {
     #[arg(long, value_name = "NUMBER", value_parser = account_number)]
     pub account: Option<String>,
     /// The partition; without it, the region's
-    #[arg(long, value_name = "NAME", value_parser = ["aws", "aws-cn", "aws-us-gov"])]
+    #[arg(long, value_name = "NAME", value_parser = ["aws", "aws-cn", "aws-eusc", "aws-us-gov"])]
     pub partition: Option<String>,
     /// It is JSON in any case
     #[arg(long)]

@@ -22,7 +22,7 @@ use crate::host::Host;
 use crate::patience::Patience;
 use crate::plan::{self, Action, Plan, Seat, Step, Wait};
 use crate::spec::GroupSpec;
-use crate::world::{Seen, World};
+use crate::world::{Seen, Transition, World};
 
 /// A plan older than this is not carried out: the process was suspended, or
 /// the machine crawls, and the world has moved on.
@@ -352,7 +352,7 @@ impl<H: Host> Runner<H> {
             .retain(|action, _| plan.keep_open.contains(action));
         for action in &plan.keep_open {
             let period = memory.beat_period(action);
-            let first = later(now, period.min(memory.first_beat));
+            let first = later(now, memory.first_beat_of(action, now));
             let due = memory.beats.entry(action.clone()).or_insert(first);
             if now < *due {
                 continue;
@@ -389,6 +389,21 @@ impl<H: Host> Runner<H> {
 }
 
 impl Memory {
+    /// How soon an action that was just found open is heartbeated. Nobody says
+    /// since when it is: whoever boots slowly, or is started again, comes late to
+    /// its own launch, and at once is none too early then.
+    fn first_beat_of(&self, action: &Action, now: Timestamp) -> SignedDuration {
+        let period = self.beat_period(action);
+        let instances = self.world.as_ref().and_then(|w| w.instances.known());
+        let instance = instances.and_then(|all| all.get(&action.instance));
+        let is_late = action.transition == Transition::Launch
+            && instance.is_some_and(|i| now.duration_since(i.launched) >= period);
+        if is_late {
+            return SignedDuration::ZERO;
+        }
+        period.min(self.first_beat)
+    }
+
     /// Was the last look one at everything, or such a look not long ago? (That
     /// it took long must not keep a runner looking for ever.)
     fn is_fresh(&self, now: Timestamp) -> bool {

@@ -86,10 +86,10 @@ impl Scope {
 
     /// EC2, as KMS sees it when it asks in somebody's name.
     pub(super) fn ec2(&self) -> String {
-        let suffix = if self.partition == "aws-cn" {
-            "amazonaws.com.cn"
-        } else {
-            "amazonaws.com"
+        let suffix = match self.partition.as_str() {
+            "aws-cn" => "amazonaws.com.cn",
+            "aws-eusc" => "amazonaws.eu",
+            _ => "amazonaws.com",
         };
         format!("ec2.{}.{suffix}", self.region)
     }
@@ -103,6 +103,7 @@ fn partition_of(region: &str) -> &'static str {
     match region {
         cn if cn.starts_with("cn-") => "aws-cn",
         gov if gov.starts_with("us-gov-") => "aws-us-gov",
+        eu if eu.starts_with("eusc-") => "aws-eusc",
         _ => "aws",
     }
 }
@@ -155,6 +156,12 @@ mod tests {
             arn("us-gov-west-1"),
             "arn:aws-us-gov:ec2:us-gov-west-1:1:volume/*"
         );
+        let sovereign = Scope::new(None, Some("eusc-de-east-1"), Some("1"));
+        assert_eq!(
+            sovereign.volumes(),
+            "arn:aws-eusc:ec2:eusc-de-east-1:1:volume/*"
+        );
+        assert_eq!(sovereign.ec2(), "ec2.eusc-de-east-1.amazonaws.eu");
         let snapshots = Scope::new(None, None, None).snapshots();
         assert_eq!(snapshots, "arn:aws:ec2:*::snapshot/*");
     }

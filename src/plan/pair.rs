@@ -180,19 +180,30 @@ fn call_in(
 /// Volumes make sure themselves that their predecessor is quiet. Where only
 /// addresses move, the predecessor of an appointed holder is stopped all the
 /// same: it is sick, and nobody should meet it again. So is one without an agent
-/// that comes back from the dark and goes on with a copy that lost. Once it was
-/// started anew, it is the standby.
+/// that comes back from the dark, or was started by a person, and goes on with a
+/// copy that lost. One that was started anew without such a copy is the standby.
 fn relieve(scene: &Scene<'_>, holder: &InstanceId, plan: &mut Plan) {
     let Some(appointed) = scene.holder.and_then(|h| h.appointed) else {
         return;
     };
-    let Some((id, other)) = other_member(scene.spec, holder)
-        .and_then(|id| scene.instances.get_key_value(id))
-        .filter(|(_, other)| other.launched <= appointed)
+    let Some((id, other)) =
+        other_member(scene.spec, holder).and_then(|id| scene.instances.get_key_value(id))
     else {
         return;
     };
-    let revived = !scene.spec.agent && !old_copies(scene, id).is_empty();
+    let anew = other.launched > appointed;
+    // A copy that came to a standby later is somebody's who looks into it.
+    let found = |volume: &&Volume| {
+        !anew
+            || volume
+                .attachments
+                .iter()
+                .all(|a| a.since <= Some(other.launched))
+    };
+    let revived = !scene.spec.agent && old_copies(scene, id).iter().any(found);
+    if anew && !revived {
+        return;
+    }
     let given_up = scene.give_up_due().filter(|_| !revived);
     // A zone that is dark does not stop it: after a while it is let be.
     if !(scene.spec.volumes.is_empty() || revived)

@@ -6,7 +6,7 @@ use super::lineage::Lineage;
 use super::scene::{Keeper, SaturatingTime, Scene};
 use super::step::{Plan, Reason, Step};
 use crate::ids::InstanceId;
-use crate::spec::{GroupSpec, VolumeSpec};
+use crate::spec::{GroupSpec, Kind, VolumeSpec};
 use crate::world::{
     AttachmentState, Consistency, Here, Instance, InstanceState, Mounted, Standing, Volume,
     VolumeState, Workload, World,
@@ -17,7 +17,7 @@ const FORCE_AFTER: jiff::SignedDuration = jiff::SignedDuration::from_mins(3);
 
 /// Since an instance was told to stop, a detach that is under way has ended long
 /// ago, or is stuck: AWS does not say when it began.
-const LETS_GO_WITHIN: jiff::SignedDuration = jiff::SignedDuration::from_mins(2);
+pub(super) const LETS_GO_WITHIN: jiff::SignedDuration = jiff::SignedDuration::from_mins(2);
 
 /// All that a leaving machine can do without seeing anything else.
 pub(super) fn own_house(world: &World, spec: &GroupSpec, plan: &mut Plan) {
@@ -197,7 +197,9 @@ fn fence_when_due(
 }
 
 /// A volume on an instance that is down is quiet, but still attached: its heir
-/// in the same zone needs it free. Its capture comes first.
+/// in the same zone needs it free. And a member of a pair is started again, by a
+/// person perhaps while its heir is still restoring: whatever starts at boot
+/// would start on it. Its capture comes first.
 fn take_from_fenced(
     scene: &Scene<'_>,
     lineage: &Lineage<'_>,
@@ -205,7 +207,8 @@ fn take_from_fenced(
     predecessor: &InstanceId,
     plan: &mut Plan,
 ) {
-    let wanted = scene.holder.is_some_and(|h| h.member.zone == volume.zone);
+    let stays = matches!(scene.spec.kind, Kind::Pair { .. });
+    let wanted = stays || scene.holder.is_some_and(|h| h.member.zone == volume.zone);
     let captured = lineage.capture(scene.up_since(volume)).is_some();
     if !wanted || !captured || !scene.may_serve_holder() {
         return;

@@ -103,7 +103,8 @@ pub enum Step {
         instance: InstanceId,
         force: bool,
     },
-    /// Detach what has been `attaching` for so long that it is stuck.
+    /// Detach what has been `attaching` for so long that it is stuck; by force what
+    /// is stuck on its way back, and was never seen by the instance.
     TakeBack {
         volume: VolumeId,
         instance: InstanceId,

@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use super::fallback::{older_set, restore_set};
 use super::lineage::Lineage;
 use super::make::{Next, at_device, blank, restored};
+use super::release::LETS_GO_WITHIN;
 use super::scene::{Heir, Keeper, LAG, SaturatingTime, Scene};
 use super::step::{Hold, Plan, Reason, Step};
 use super::terms::{activate, needs_term};
@@ -258,9 +259,7 @@ fn attach_all(
                 make_room(scene, heir, volume, plan);
             }
             Some(AttachmentState::Detaching | AttachmentState::Busy) => {
-                plan.wait(Reason::Detaching {
-                    volume: volume.id.clone(),
-                });
+                leaving(scene, heir, spec, volume, plan);
             }
             None => attach(scene, heir, spec, volume, plan),
         }
@@ -283,6 +282,35 @@ fn attaching(scene: &Scene<'_>, heir: Heir<'_>, volume: &Volume, plan: &mut Plan
         },
         since,
         due,
+    );
+}
+
+/// What was taken back because it did not come may be stuck on its way out, too.
+/// That it never came, so that nothing is lost by force, only the machine itself
+/// can say.
+fn leaving(scene: &Scene<'_>, heir: Heir<'_>, spec: &VolumeSpec, volume: &Volume, plan: &mut Plan) {
+    let never_came = scene.holds_here()
+        && scene.here.is_some_and(|here| {
+            !here.disks.contains_key(&volume.id) && !here.mounts.contains_key(&spec.name)
+        });
+    let since = volume.attachments.first().and_then(|a| a.since);
+    let due = since.filter(|_| never_came).map(|since| {
+        since
+            .saturating_add_or_max(ATTACHES_WITHIN)
+            .saturating_add_or_max(LETS_GO_WITHIN)
+    });
+    if due.is_some_and(|due| scene.now >= due) {
+        plan.step(Step::TakeBack {
+            volume: volume.id.clone(),
+            instance: heir.id.clone(),
+        });
+    }
+    plan.wait_until(
+        Reason::Detaching {
+            volume: volume.id.clone(),
+        },
+        None,
+        due.filter(|due| scene.now < *due),
     );
 }
 

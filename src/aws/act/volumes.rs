@@ -216,6 +216,15 @@ impl Aws {
         {
             return Outcome::overtaken(format!("{instance} is not down any more"));
         }
+        self.send_detach(volume, instance, force).await
+    }
+
+    async fn send_detach(
+        &self,
+        volume: &VolumeId,
+        instance: &InstanceId,
+        force: bool,
+    ) -> Result<Outcome, AwsError> {
         let ask = Ask::new(
             "ec2:DetachVolume",
             format!("detach {volume} from {instance}"),
@@ -256,7 +265,8 @@ impl Aws {
         }
     }
 
-    /// Only what is still on its way: once attached, it may be in use.
+    /// Only what is still on its way, or on its way back: once attached, it may be
+    /// in use. What does not come back by itself is cut off.
     pub(super) async fn take_back(
         &self,
         volume: &VolumeId,
@@ -264,10 +274,15 @@ impl Aws {
     ) -> Result<Outcome, AwsError> {
         let now = self.volume_now(volume).await?;
         let mut at = now.iter().flat_map(|now| &now.attachments);
-        if at.any(|at| at.instance == *instance && at.state == AttachmentState::Attaching) {
-            return self.detach(volume, instance, false).await;
+        match at.find(|at| at.instance == *instance).map(|at| at.state) {
+            Some(AttachmentState::Attaching) => self.send_detach(volume, instance, false).await,
+            Some(AttachmentState::Detaching | AttachmentState::Busy) => {
+                self.send_detach(volume, instance, true).await
+            }
+            Some(AttachmentState::Attached) | None => {
+                Outcome::overtaken(format!("{volume} is not on its way to {instance} any more"))
+            }
         }
-        Outcome::overtaken(format!("{volume} is not on its way to {instance} any more"))
     }
 
     pub(super) async fn supersede(&self, volume: &VolumeId) -> Result<Outcome, AwsError> {

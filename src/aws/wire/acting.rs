@@ -307,7 +307,9 @@ async fn attaching_and_detaching_survive_a_lost_answer() {
     stand.overtaken(&detach(&here, true)).await;
     stand.done(&detach(&here, false)).await;
     stand.done(&detach(&here, false)).await;
+    stand.done(&take_back(&here)).await;
     stand.pass(60).await;
+    stand.overtaken(&take_back(&here)).await;
     stand.done(&detach(&here, false)).await;
     stand.done(&attach(&there)).await;
     stand.pass(10).await;

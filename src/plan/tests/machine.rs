@@ -99,7 +99,21 @@ fn a_volume_that_is_only_attached_is_waited_for_and_never_mounted() {
     volume.attachments[0].since = Some(at(0));
     expect(&stuck.clone().at(389), &["… vol-2 is being attached"]);
     let back = "take back vol-2, whose way to i-1 is stuck";
-    expect(&stuck.at(390), &[back, "… vol-2 is being attached"]);
+    expect(&stuck.clone().at(390), &[back, "… vol-2 is being attached"]);
+    // On its way back it may be stuck as well: it is cut off from a machine that
+    // never had it.
+    let leaving = "… vol-2 is being detached";
+    let gone = disk(stuck.attachment("vol-2", AttachmentState::Busy), None);
+    expect(&gone.clone().at(509), &[leaving]);
+    expect(&gone.clone().at(510), &[back, leaving]);
+    expect(&disk(gone.clone(), Some(Some("ext4"))).at(510), &[leaving]);
+    let mut used = gone.clone().at(510);
+    let mounts = &mut used.world.here.as_mut().unwrap().mounts;
+    mounts.insert("data".into(), Mounted::Volume("vol-2".into()));
+    assert!(!words(&used).contains(&back.to_owned()));
+    let mut outside = gone.at(510);
+    outside.world.here = None;
+    expect(&outside, &[leaving]);
     // Ready without a mount.
     let ready = bare(served())
         .member("i-1", Lifecycle::PendingWait, "a")

@@ -430,8 +430,40 @@ fn a_predecessor_with_volumes_is_fenced_for_its_old_copy_alone_and_only_without_
     let revived = lost(Standing::Superseded, 1);
     assert!(words(&revived.clone().no_agent()).contains(&fence));
     assert!(!words(&revived.clone()).contains(&fence), "its agent knows");
-    let without = revived.no_agent().detached("vol-1");
+    let without = revived.clone().no_agent().detached("vol-1");
     assert_eq!(words(&without), [""; 0]);
+    // A person started it, and it had the copy: tale 9021 of the swarm.
+    let again = |attached: Option<i64>| {
+        let mut story = revived.clone().no_agent();
+        let volume = story.volumes().get_mut(&"vol-1".into()).unwrap();
+        volume.attachments[0].since = attached.map(at);
+        words(&story.instance("i-a", InstanceState::Running, at(60)))
+    };
+    assert!(again(Some(60)).contains(&fence) && again(None).contains(&fence));
+    assert_eq!(again(Some(61)), [""; 0], "somebody looks into it");
+}
+
+/// Whoever starts it while its heir restores must not start on it.
+#[test]
+fn a_captured_volume_is_taken_from_a_stopped_member_also_for_an_heir_elsewhere() {
+    let captured = |mut story: Story| {
+        story.group().members.get_mut(&"i-b".into()).unwrap().zone = "b".into();
+        words(&appointed(story, "i-b", 0).no_agent().at(60))
+    };
+    let stopped =
+        serving(InstanceState::Running).instance("i-a", InstanceState::Stopped, long_ago());
+    let detach = "detach vol-1 from i-a".to_owned();
+    assert!(!captured(stopped.clone()).contains(&detach));
+    let name = format!("i-a/{}", long_ago().as_millisecond());
+    let begun = stopped.snapshot(
+        "snap-1",
+        "vol-1",
+        1,
+        SnapshotState::Pending,
+        at(30),
+        Some(&name),
+    );
+    assert!(captured(begun).contains(&detach));
 }
 
 #[test]
