@@ -12,6 +12,12 @@ pub(super) trait Shown {
 
     /// None: it does not tell.
     fn attribute(&self, name: &str) -> Option<&str>;
+
+    /// What it says twice, it says the same. A damaged id names what is nowhere
+    /// to be found.
+    fn is_consistent(&self) -> bool {
+        true
+    }
 }
 
 impl Shown for Volume {
@@ -25,6 +31,11 @@ impl Shown for Volume {
             "availability-zone" => self.availability_zone(),
             _ => None,
         }
+    }
+
+    fn is_consistent(&self) -> bool {
+        let mut of = self.attachments().iter().filter_map(|at| at.volume_id());
+        of.all(|id| Some(id) == self.volume_id())
     }
 }
 
@@ -54,11 +65,11 @@ impl Shown for Address {
 
 impl Ask {
     /// # Errors
-    /// When something was shown that was not asked for.
+    /// When something was shown that was not asked for, or contradicts itself.
     pub(super) fn all_fit(&self, filters: &[Filter], shown: &[impl Shown]) -> Result<(), AwsError> {
         let stranger = shown
             .iter()
-            .any(|one| filters.iter().any(|filter| !fits(one, filter)));
+            .any(|one| !one.is_consistent() || filters.iter().any(|filter| !fits(one, filter)));
         if stranger {
             let problem = "the answer shows what was not asked for";
             return Err(AwsError::garbled(&self.doing, self.action, problem));
@@ -92,6 +103,8 @@ fn is_pattern(value: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_ec2::types::VolumeAttachment;
+
     use super::*;
     use crate::aws::tagging::{filter, tag};
 
@@ -115,6 +128,14 @@ mod tests {
         assert!(!of(&[filter("availability-zone", "us-east-1b")], "orders"));
         assert!(of(&[filter("tag-key", "rehome:group")], "orders"));
         assert!(!of(&[filter("tag-key", "service")], "orders"));
+        let attached = |id: &str| {
+            let at = VolumeAttachment::builder().volume_id(id).build();
+            let ask = Ask::new("ec2:DescribeVolumes", "look");
+            let mut volume = volume("orders");
+            volume.attachments = Some(vec![at]);
+            ask.all_fit(&[orders()], &[volume]).is_ok()
+        };
+        assert!(attached("vol-1") && !attached("vol-"));
         // What is not shown cannot be wrong; and a pattern is EC2's to match.
         assert!(of(&[filter("attachment.status", "attached")], "orders"));
         assert!(of(&[filter("tag:rehome:group", "or*")], "orders"));

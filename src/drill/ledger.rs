@@ -254,6 +254,19 @@ impl Ledger {
         state_at(self.lifecycles.get(instance)?, at)
     }
 
+    /// All that the instance was within this time, also in passing.
+    pub fn lifecycles_within(
+        &self,
+        instance: &str,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> impl Iterator<Item = &str> {
+        let states = self.lifecycles.get(instance).into_iter().flatten();
+        let began = move |(since, _): &&(Timestamp, String)| *since > from && *since <= until;
+        let changes = states.filter(began).map(|(_, state)| state.as_str());
+        self.lifecycle_at(instance, from).into_iter().chain(changes)
+    }
+
     /// Can nothing write on it any more? A stopped instance that is terminated
     /// was down before.
     pub fn is_down(&self, instance: &str, at: Timestamp) -> bool {

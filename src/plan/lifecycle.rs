@@ -2,12 +2,11 @@
 
 use super::Seat;
 use super::addresses;
-use super::lineage::Lineage;
 use super::scene::{Keeper, Scene};
 use super::step::{Action, Hold, Plan, Reason, Step};
-use super::volumes::Placed;
+use super::volumes::{Placed, missing_volume};
 use super::workload;
-use crate::ids::InstanceId;
+use crate::ids::{InstanceId, VolumeName};
 use crate::world::{Hook, InstanceState, Lifecycle, Member, Standing, Transition, World};
 
 pub(super) fn complete(scene: &Scene<'_>, world: &World, placed: &Placed<'_>, plan: &mut Plan) {
@@ -48,10 +47,23 @@ pub(super) fn complete(scene: &Scene<'_>, world: &World, placed: &Placed<'_>, pl
         };
         if done && ours {
             plan.step(Step::Complete { action });
-        } else {
-            plan.keep_open.push(action);
+            continue;
+        }
+        plan.keep_open.push(action);
+        // Whoever waits for it has to look for it.
+        if let Some(volume) = unseen(scene).filter(|_| ours && transition == Transition::Terminate)
+        {
+            plan.wait_until(missing_volume(volume), None, scene.lost_from());
         }
     }
+}
+
+/// The volume whose newest data is not to be seen, and may be there all the same.
+fn unseen<'a>(scene: &Scene<'a>) -> Option<&'a VolumeName> {
+    let is_lost = scene.lost_from().is_some_and(|due| scene.now >= due);
+    let lineages = scene.volumes_in_order().filter(|_| !is_lost);
+    let mut unseen = lineages.filter(|(_, l)| l.current.is_none() && l.ever_had_data());
+    unseen.next().map(|(volume, _)| &volume.name)
 }
 
 /// Where nothing can be decided, every open action this runner may know of is
@@ -120,13 +132,11 @@ fn launched(scene: &Scene<'_>, world: &World, placed: &Placed<'_>) -> bool {
 /// Its volumes are quiet and their captures *started*: a snapshot holds the
 /// moment it was asked for, so waiting for its end would only cost time.
 fn has_let_go(scene: &Scene<'_>, id: &InstanceId) -> bool {
-    let unseen = |l: &Lineage<'_>| l.current.is_none() && l.ever_had_data();
     // Which volume it is, and who has it, is not known before that. Who is down
     // has nothing to let go of.
-    let is_lost = scene.lost_from().is_some_and(|due| scene.now >= due);
     let instance = scene.instances.get(id);
     let is_down = instance.is_some_and(|instance| instance.state.is_down());
-    if scene.lineages.values().any(unseen) && !is_lost && !is_down {
+    if unseen(scene).is_some() && !is_down {
         return false;
     }
     scene

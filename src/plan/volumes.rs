@@ -197,17 +197,17 @@ fn missing<'a>(scene: &Scene<'a>, heir: Heir<'a>, spec: &VolumeSpec, plan: &mut 
     if due.is_some_and(|due| scene.now >= due) {
         return Next::OutOfReach;
     }
-    plan.wait_until(
-        Reason::Lagging {
-            what: format!(
-                "the volume that carries the newest {:?} data",
-                spec.name.as_str()
-            ),
-        },
-        Some(called),
-        due,
-    );
+    plan.wait_until(missing_volume(&spec.name), Some(called), due);
     Next::Wait
+}
+
+pub(super) fn missing_volume(name: &VolumeName) -> Reason {
+    Reason::Lagging {
+        what: format!(
+            "the volume that carries the newest {:?} data",
+            name.as_str()
+        ),
+    }
 }
 
 /// Creates what is to be made; what exists already goes on.

@@ -7,7 +7,7 @@
 
 use jiff::Timestamp;
 
-use super::model::{ActivityStatus, Group, Lifecycle, Member, Transition};
+use super::model::{ActivityStatus, Group, Handover, Lifecycle, Member, Transition};
 use super::{GroupDue, actions, activities, hooks, launches, member, member_mut, warm_pool, zones};
 use crate::ec2::instances;
 use crate::engine::Due;
@@ -76,6 +76,7 @@ pub(crate) fn settle(region: &mut Region, name: &str, now: Timestamp) {
             }
         }
     }
+    relieve(region, name, now);
     warm_pool::settle(region, name, now);
 }
 
@@ -298,20 +299,26 @@ fn in_service(region: &mut Region, name: &str, instance: &str, now: Timestamp) {
     group.launch_failures = 0;
     group.no_launch_before = None;
     group.failed_zones.clear();
-    let serving = group
-        .members
-        .values()
-        .filter(|member| member.lifecycle == Lifecycle::InService)
-        .count() as u64;
-    let relieved = group
-        .handovers
-        .iter()
-        .find(|handover| handover.old != instance)
-        .cloned();
-    if let Some(handover) = relieved.filter(|_| serving > group.desired) {
+    relieve(region, name, now);
+    settle_soon(region, name, now);
+}
+
+/// Ends a member that was to be replaced, once there are enough without it.
+fn relieve(region: &mut Region, name: &str, now: Timestamp) {
+    let Some(group) = region.model.groups.get(name) else {
+        return;
+    };
+    let serving = || {
+        let members = group.members.values();
+        members.filter(|member| member.lifecycle == Lifecycle::InService)
+    };
+    let newest = serving().max_by_key(|member| (member.in_service_since, member.serial));
+    let is_other = |handover: &&Handover| newest.is_some_and(|new| new.instance != handover.old);
+    let relieved = group.handovers.iter().find(is_other).cloned();
+    let enough = serving().count() as u64 > group.desired;
+    if let Some(handover) = relieved.filter(|_| enough) {
         terminate(region, name, &handover.old, &handover.why, Hooked::Yes, now);
     }
-    settle_soon(region, name, now);
 }
 
 /// The hooks have been asked: the machine goes.

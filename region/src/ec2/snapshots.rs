@@ -191,7 +191,8 @@ pub(crate) fn take(
 }
 
 /// Attached to an instance that is neither stopped nor terminated. One that is
-/// terminated while it is stopped shuts down without having been up.
+/// terminated while it is stopped shuts down without having been up, and one that
+/// was just started is not up yet.
 fn somebody_could_write(region: &Region, volume: &Volume) -> bool {
     let holder = volume
         .attachment
@@ -199,7 +200,7 @@ fn somebody_could_write(region: &Region, volume: &Volume) -> bool {
         .and_then(|a| region.model.instances.get(&a.instance));
     holder.is_some_and(|i| match i.state {
         InstanceState::Stopped | InstanceState::Terminated => false,
-        InstanceState::ShuttingDown => i.guest.power != Power::Off,
+        InstanceState::Pending | InstanceState::ShuttingDown => i.guest.power != Power::Off,
         _ => true,
     })
 }

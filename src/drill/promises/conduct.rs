@@ -14,8 +14,8 @@ use crate::tags;
 /// How long a look may rest: it takes up to 20 s where its calls have to be
 /// repeated, a plan is begun at most 20 s after it was made, and a call is tried
 /// for some 20 s. Within that time a describe that fails may be another step's of
-/// the same plan, so it takes nothing away from what was seen before; after it,
-/// the last look of each kind must have succeeded.
+/// the same plan, so it takes nothing away from what was seen before; once it has
+/// failed for longer, a look of that kind must have succeeded.
 const STILL_GOOD: SignedDuration = SignedDuration::from_secs(60);
 /// How soon after its part is done an action must be closed.
 const CLOSED_AFTER: SignedDuration = SignedDuration::from_secs(60);
@@ -53,8 +53,8 @@ pub(super) fn address_with_holder(evidence: &Evidence<'_>) -> Finding {
         let may_hold = |state: &str| state.starts_with("Pending") || state == "InService";
         // What it was when it could be seen last.
         let seen = evidence.seen_before(entry.at);
-        let was = evidence.ledger.lifecycle_at(to, seen).unwrap_or_default();
-        if !may_hold(lifecycle) && !may_hold(was) {
+        let mut was = evidence.ledger.lifecycles_within(to, seen, entry.at);
+        if !may_hold(lifecycle) && !was.any(may_hold) {
             return Err(format!(
                 "{allocation} was moved to {to}, which was {lifecycle}"
             ));
@@ -425,16 +425,17 @@ pub(super) fn final_state(evidence: &Evidence<'_>) -> Finding {
 /// How a caller's last describes of one kind went.
 #[derive(Default)]
 struct Look {
-    failed: bool,
-    seen: Option<Timestamp>,
+    succeeded: bool,
+    /// Since when none succeeded any more.
+    failing: Option<Timestamp>,
 }
 
 impl Look {
-    /// The last one succeeded, or one did a moment ago: what fails since then
-    /// may be the question of another step of the same plan.
+    /// The last one succeeded, or the first of those that failed since did so a
+    /// moment ago: it may have been the question of another step of the same plan.
     fn carries(&self, at: Timestamp) -> bool {
-        self.seen
-            .is_some_and(|seen| !self.failed || !longer_than(STILL_GOOD, seen, at))
+        let failing = self.failing;
+        self.succeeded && failing.is_none_or(|since| !longer_than(STILL_GOOD, since, at))
     }
 }
 
@@ -478,9 +479,11 @@ pub(super) fn failed_look(evidence: &Evidence<'_>) -> Finding {
         };
         if action.starts_with("Describe") {
             let look = last.entry((&entry.who, action)).or_default();
-            look.failed = *outcome != Outcome::Ok;
-            if !look.failed {
-                look.seen = Some(entry.at);
+            if *outcome == Outcome::Ok {
+                look.succeeded = true;
+                look.failing = None;
+            } else {
+                look.failing.get_or_insert(entry.at);
             }
             continue;
         }

@@ -184,7 +184,17 @@ fn chosen_at(ledger: &Ledger, term: &Term) -> Option<Timestamp> {
             None => break,
         }
     }
-    life.created
+    let created = life.created?;
+    // Made for a move that never came to its end, and taken up after another
+    // volume had been in use: it was chosen anew.
+    let used_between = |other: &Term| {
+        other.path == term.path
+            && other.volume != term.volume
+            && other.from > created
+            && other.from < term.from
+    };
+    let taken_up = ledger.terms.iter().any(used_between);
+    Some(if taken_up { term.from } else { created })
 }
 
 /// The same instance brought it up in the same go.
@@ -216,7 +226,9 @@ fn capture_takes_too_long(evidence: &Evidence<'_>, volume: &str, at: Timestamp) 
     let written = terms.map(|term| term.until.unwrap_or(at)).max();
     let copies = ledger.snapshots.values();
     let of_all = copies.filter(|s| s.volume == volume && Some(s.started) >= written);
-    let kept = of_all.filter(|s| s.deleted.is_none_or(|deleted| deleted > at));
+    // What was deleted in the moments before was waited for all the same.
+    let seen = evidence.seen_before(at);
+    let kept = of_all.filter(|s| s.deleted.is_none_or(|deleted| deleted > seen));
     let first = kept.filter(|s| s.started <= at).min_by_key(|s| s.started);
     let patience = evidence.spec.policy.capture_timeout;
     let patience = patience.saturating_sub(evidence.conditions.clocks_off);

@@ -463,14 +463,15 @@ fn acting_on_a_failed_look_breaks_the_twelfth_promise() {
     let look = |outcome: Outcome, at| {
         Tale::default()
             .at(1, OLD, call("DescribeAddresses", Outcome::Ok))
+            .at(20, OLD, call("DescribeAddresses", Outcome::Lost))
             .at(at - 1, OLD, call("DescribeAddresses", outcome))
             .at(at, OLD, call("AssociateAddress", Outcome::Ok))
     };
     look(Outcome::Ok, 90).holds(12);
     look(Outcome::Error("RequestLimitExceeded".into()), 90).breaks(12, "had not succeeded");
     look(Outcome::Lost, 90).breaks(12, "had not succeeded");
-    // What was seen a moment ago carries a plan.
-    look(Outcome::Lost, 50).holds(12);
+    // What was seen carries a plan for a moment.
+    look(Outcome::Lost, 80).holds(12);
     Tale::default()
         .at(1, OLD, call("AssociateAddress", Outcome::Ok))
         .breaks(12, "had not succeeded");

@@ -89,17 +89,14 @@ fn tolerate(evidence: &Evidence<'_>, old: &Term, new: &Term) -> Result<(), Strin
 
 /// May this writer begin at all?
 fn allowed(evidence: &Evidence<'_>, term: &Term) -> Result<(), String> {
-    let state_at = |at| {
-        let state = evidence.ledger.lifecycle_at(&term.instance, at);
-        state.unwrap_or_default()
-    };
     let is_out = |state: &str| state.starts_with("Terminat") || state.starts_with("Warmed");
     // Units that were being started when it was told to go begin all the same.
-    let (lifecycle, before) = (
-        state_at(term.from),
-        state_at(evidence.seen_before(term.from)),
-    );
-    if is_out(lifecycle) && is_out(before) {
+    let ledger = evidence.ledger;
+    let lifecycle = ledger.lifecycle_at(&term.instance, term.from);
+    let lifecycle = lifecycle.unwrap_or_default();
+    let seen = evidence.seen_before(term.from);
+    let mut before = ledger.lifecycles_within(&term.instance, seen, term.from);
+    if is_out(lifecycle) && before.all(is_out) {
         return Err(format!(
             "{} began to write while it was {lifecycle}",
             term.instance

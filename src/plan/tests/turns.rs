@@ -448,3 +448,18 @@ fn data_that_is_not_seen_is_looked_for_a_while_and_then_given_up() {
     unseen.instances().remove(&"i-new".into());
     expect(&unseen, &["… i-new is still booting"]);
 }
+
+/// Tale 20355 of the swarm: it had looked at the group alone, for five minutes.
+#[test]
+fn a_member_at_its_hook_looks_for_the_newest_volume_before_it_goes() {
+    let leaving = |seconds| {
+        let mut story = cross_zone().here("i-old", None, Workload::Stopped);
+        story.volumes().clear();
+        waits(&story.at(seconds))
+    };
+    let looks = |(reason, _, until): &(String, _, Option<jiff::Timestamp>)| {
+        reason.contains("is not to be seen") && *until == Some(at(300))
+    };
+    assert!(leaving(299).iter().any(looks), "{:?}", leaving(299));
+    assert!(!leaving(300).iter().any(looks));
+}
