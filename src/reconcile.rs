@@ -22,7 +22,7 @@ use crate::host::Host;
 use crate::patience::Patience;
 use crate::plan::{self, Action, Plan, Seat, Step, Wait};
 use crate::spec::GroupSpec;
-use crate::world::{Seen, Transition, World};
+use crate::world::{Seen, World};
 
 /// A plan older than this is not carried out: the process was suspended, or
 /// the machine crawls, and the world has moved on.
@@ -39,8 +39,7 @@ const LOOK_AROUND: SignedDuration = SignedDuration::from_mins(10);
 const LOOK_AT_MEMBERS: SignedDuration = SignedDuration::from_secs(30);
 /// Every this many idle looks at the group, everything is looked at.
 const FULL_EVERY: u32 = 20;
-/// An action just found open is heartbeated this soon, so that runners that
-/// crash and restart do not let it run out together.
+/// An action that was opened since the last look is heartbeated this soon.
 const FIRST_BEAT: SignedDuration = SignedDuration::from_secs(60);
 /// A runner that cannot go on tries again this soon, however seldom it polls.
 const AGAIN: SignedDuration = SignedDuration::from_mins(1);
@@ -130,7 +129,7 @@ impl Memory {
             saw_members: None,
             patience: Patience::default(),
             beats: BTreeMap::new(),
-            first_beat: FIRST_BEAT,
+            first_beat: SignedDuration::ZERO,
             told: BTreeSet::new(),
             announced: BTreeSet::new(),
             last_error: None,
@@ -156,7 +155,9 @@ impl<H: Host> Runner<H> {
         let mut memory = Memory::new();
         let mut waits = Vec::new();
         loop {
-            match self.turn(spec, &mut memory).await {
+            let turned = self.turn(spec, &mut memory).await;
+            memory.has_seen_actions();
+            match turned {
                 Turned::Settled(_) => {
                     self.tell(&Told::Settled);
                     return match memory.world {
@@ -192,7 +193,9 @@ impl<H: Host> Runner<H> {
         let mut memory = Memory::new();
         let mut idle_looks = 0_u32;
         loop {
-            match self.turn(spec, &mut memory).await {
+            let turned = self.turn(spec, &mut memory).await;
+            memory.has_seen_actions();
+            match turned {
                 Turned::Acted => idle_looks = 0,
                 Turned::Failed(why) => {
                     tracing::error!(group = %spec.name, %why, "cannot go on; trying again later");
@@ -248,7 +251,22 @@ impl<H: Host> Runner<H> {
         for wait in &plan.waits {
             self.tell_once(memory, wait);
         }
-        self.heartbeat(spec, memory, &plan).await;
+        let beats = memory.beats_due(&plan, self.clock.now());
+        // What is kept open keeps nothing waiting.
+        let (turned, ()) = tokio::join!(
+            self.go_on(spec, memory, plan, seen_at),
+            self.beat(spec, &beats)
+        );
+        turned
+    }
+
+    async fn go_on(
+        &self,
+        spec: &GroupSpec,
+        memory: &mut Memory,
+        plan: Plan,
+        seen_at: Timestamp,
+    ) -> Turned {
         if plan.is_settled() {
             return Turned::Settled(plan);
         }
@@ -344,20 +362,8 @@ impl<H: Host> Runner<H> {
         }
     }
 
-    /// Keeps open what must stay open: three beats in every period.
-    async fn heartbeat(&self, spec: &GroupSpec, memory: &mut Memory, plan: &Plan) {
-        let now = self.clock.now();
-        memory
-            .beats
-            .retain(|action, _| plan.keep_open.contains(action));
-        for action in &plan.keep_open {
-            let period = memory.beat_period(action);
-            let first = later(now, memory.first_beat_of(action, now));
-            let due = memory.beats.entry(action.clone()).or_insert(first);
-            if now < *due {
-                continue;
-            }
-            *due = later(now, period);
+    async fn beat(&self, spec: &GroupSpec, actions: &[Action]) {
+        for action in actions {
             if let Err(error) = self.aws.heartbeat(&spec.name, action).await {
                 tracing::warn!(%error, instance = %action.instance, "the heartbeat did not arrive");
             }
@@ -389,19 +395,31 @@ impl<H: Host> Runner<H> {
 }
 
 impl Memory {
-    /// How soon an action that was just found open is heartbeated. Nobody says
-    /// since when it is: whoever boots slowly, or is started again, comes late to
-    /// its own launch, and at once is none too early then.
-    fn first_beat_of(&self, action: &Action, now: Timestamp) -> SignedDuration {
-        let period = self.beat_period(action);
-        let instances = self.world.as_ref().and_then(|w| w.instances.known());
-        let instance = instances.and_then(|all| all.get(&action.instance));
-        let is_late = action.transition == Transition::Launch
-            && instance.is_some_and(|i| now.duration_since(i.launched) >= period);
-        if is_late {
-            return SignedDuration::ZERO;
+    /// Keeps open what must stay open: three beats in every period. What is open
+    /// at the first look may be so for long: whoever boots slowly, or is started
+    /// again, cannot tell, so that it is heartbeated at once.
+    fn beats_due(&mut self, plan: &Plan, now: Timestamp) -> Vec<Action> {
+        self.beats
+            .retain(|action, _| plan.keep_open.contains(action));
+        let mut actions = Vec::new();
+        for action in &plan.keep_open {
+            let period = self.beat_period(action);
+            let first = later(now, period.min(self.first_beat));
+            let due = self.beats.entry(action.clone()).or_insert(first);
+            if now >= *due {
+                *due = later(now, period);
+                actions.push(action.clone());
+            }
         }
-        period.min(self.first_beat)
+        actions
+    }
+
+    /// From now on, what is found open was opened since the look before.
+    fn has_seen_actions(&mut self) {
+        let group = self.world.as_ref().and_then(|world| world.group.known());
+        if group.is_some() {
+            self.first_beat = FIRST_BEAT;
+        }
     }
 
     /// Was the last look one at everything, or such a look not long ago? (That

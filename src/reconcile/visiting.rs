@@ -63,7 +63,6 @@ impl<H: Host> Runner<H> {
     /// on leaving, so that the time until the next visit is theirs.
     pub async fn visit(&mut self, spec: &GroupSpec, visit: Visit) -> Left {
         let mut memory = Memory::new();
-        memory.first_beat = SignedDuration::ZERO;
         let mut idle = Idle {
             since: self.clock.now(),
             acted: false,
@@ -95,7 +94,8 @@ impl<H: Host> Runner<H> {
                     let keeps_open = !plan.keep_open.is_empty();
                     if away > SITS_OUT && visit.stay.may_leave(keeps_open) {
                         memory.beats_are_due_within(now, away);
-                        self.heartbeat(spec, &mut memory, &plan).await;
+                        let beats = memory.beats_due(&plan, now);
+                        self.beat(spec, &beats).await;
                         return Left::unsettled(away, plan.waits, keeps_open);
                     }
                     if is_over {

@@ -10,7 +10,9 @@ use super::ids::{self, Kind};
 use super::{attachments, index, tags};
 use crate::engine::Due;
 use crate::latency::Delay;
-use crate::model::{InstanceState, Power, Snapshot, SnapshotState, Tags, Volume, VolumeState};
+use crate::model::{
+    AttachmentState, InstanceState, Power, Snapshot, SnapshotState, Tags, Volume, VolumeState,
+};
 use crate::wire::error::ApiError;
 use crate::wire::query::Params;
 use crate::wire::xml::{Xml, timestamp};
@@ -191,13 +193,14 @@ pub(crate) fn take(
 }
 
 /// Attached to an instance that is neither stopped nor terminated. One that is
-/// terminated while it is stopped shuts down without having been up, and one that
-/// was just started is not up yet.
+/// terminated while it is stopped shuts down without having been up, one that was
+/// just started is not up yet, and none sees a disk that is still on its way.
 fn somebody_could_write(region: &Region, volume: &Volume) -> bool {
-    let holder = volume
+    let arrived = volume
         .attachment
         .as_ref()
-        .and_then(|a| region.model.instances.get(&a.instance));
+        .filter(|a| a.state != AttachmentState::Attaching);
+    let holder = arrived.and_then(|a| region.model.instances.get(&a.instance));
     holder.is_some_and(|i| match i.state {
         InstanceState::Stopped | InstanceState::Terminated => false,
         InstanceState::Pending | InstanceState::ShuttingDown => i.guest.power != Power::Off,
