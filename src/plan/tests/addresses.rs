@@ -168,8 +168,16 @@ fn an_address_that_went_ahead_to_the_newer_member_is_not_fetched_back() {
         story
     };
     expect(&story("i-new"), &["… i-new is still booting"]);
-    expect(
-        &story("i-stranger"),
-        &["move eipalloc-1 to i-old", "… i-new is still booting"],
-    );
+    let fetched = ["move eipalloc-1 to i-old", "… i-new is still booting"];
+    expect(&story("i-stranger"), &fetched);
+    // Nor is it left with one that goes, or that is not newer.
+    let fetches = |story: Story| words(&story).contains(&fetched[0].to_owned());
+    assert!(fetches(story("i-new").member(
+        "i-new",
+        Lifecycle::Terminating,
+        "b"
+    )));
+    let launched = |at| story("i-new").instance("i-new", InstanceState::Pending, at);
+    assert!(fetches(launched(long_ago())));
+    assert!(!fetches(launched(at(-1))));
 }

@@ -202,6 +202,16 @@ fn what_cannot_be_decided_keeps_every_action_open_that_is_this_runners() {
     assert_eq!(blind(here("i-old")), [TERMINATE]);
     // It may become the holder, who closes what others left open.
     assert_eq!(blind(here("i-new")), [LAUNCH, TERMINATE]);
+    // What another one comes or goes by is its own.
+    let third = |id, state| here(id).member("i-3", state, "a");
+    assert_eq!(
+        blind(third("i-new", Lifecycle::PendingWait)),
+        [LAUNCH, TERMINATE]
+    );
+    assert_eq!(
+        blind(third("i-old", Lifecycle::TerminatingWait)),
+        [TERMINATE]
+    );
     let mut unseen = cross_zone();
     unseen.world.group = Seen::Unknown("no answer".to_owned());
     assert_eq!(open(&unseen), [""; 0]);

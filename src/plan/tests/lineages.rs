@@ -96,11 +96,14 @@ fn what_is_captured_after_another_start_is_no_second_copy() {
         .address_on("i-new")
         .here("i-new", None, Workload::Stopped)
         .no_agent();
-    let name = again.plan().steps.into_iter().find_map(|step| match step {
-        Step::Capture { incident, .. } => Some(incident),
-        _ => None,
-    });
-    let name = name.unwrap();
+    let named = |story: &Story| {
+        let mut steps = story.plan().steps.into_iter();
+        steps.find_map(|step| match step {
+            Step::Capture { incident, .. } => Some(incident),
+            _ => None,
+        })
+    };
+    let name = named(&again).unwrap();
     assert_eq!(
         name.as_str(),
         format!(
@@ -108,6 +111,13 @@ fn what_is_captured_after_another_start_is_no_second_copy() {
             long_ago().as_millisecond(),
             at(20).as_millisecond()
         )
+    );
+    // The term began no earlier than its instance was started.
+    let once = cross_zone().instance("i-old", InstanceState::Stopped, long_ago());
+    let once = named(&once.address_on("i-new").no_agent()).unwrap();
+    assert_eq!(
+        once.as_str(),
+        format!("i-old/{}", long_ago().as_millisecond())
     );
     let again = again.snapshot("snap-2", "vol-1", 1, Pending, at(25), Some(name.as_str()));
     assert!(
@@ -162,6 +172,13 @@ fn what_is_lost_is_counted_from_when_it_may_have_been_written_last() {
     let volume = lost.volumes().get_mut(&"vol-1".into()).unwrap();
     volume.state = VolumeState::Error;
     assert!(restores(&lost, "snap-1"));
+    // Unless it was started once more since.
+    let started = |second| {
+        let lost = lost.clone();
+        lost.instance("i-old", InstanceState::Terminated, at(second))
+    };
+    assert!(restores(&started(0), "snap-1"));
+    assert_eq!(asks(&started(1)), Some(5400));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What the holder's own machine does, and when its term begins: each
 //! situation as a row.
 
-use super::worlds::{Story, at, expect, long_ago, open, served, term, words};
+use super::worlds::{Story, at, expect, long_ago, open, served, term, waits, words};
 use crate::ids::Epoch;
 use crate::plan::step::{Activation, Step};
 use crate::world::*;
@@ -104,8 +104,11 @@ fn a_volume_that_is_only_attached_is_waited_for_and_never_mounted() {
     // never had it.
     let leaving = "… vol-2 is being detached";
     let gone = disk(stuck.attachment("vol-2", AttachmentState::Busy), None);
+    let waiting = |until| vec![(leaving.trim_start_matches("… ").to_owned(), None, until)];
     expect(&gone.clone().at(509), &[leaving]);
+    assert_eq!(waits(&gone.clone().at(509)), waiting(Some(at(510))));
     expect(&gone.clone().at(510), &[back, leaving]);
+    assert_eq!(waits(&gone.clone().at(510)), waiting(None));
     expect(&disk(gone.clone(), Some(Some("ext4"))).at(510), &[leaving]);
     let mut used = gone.clone().at(510);
     let mounts = &mut used.world.here.as_mut().unwrap().mounts;
@@ -310,4 +313,19 @@ fn no_first_volume_is_made_beside_something_that_does_not_say_whose_data_it_is()
     volume.volumes().get_mut(&"vol-9".into()).unwrap().name = None;
     let volume = volume.here("i-1", None, Workload::Stopped);
     expect(&volume, &[&tagged("vol-9")]);
+}
+
+#[test]
+fn the_groups_marker_is_raised_by_a_newer_epoch_alone() {
+    let marked = |marked: Option<u64>| {
+        let activation = Activation {
+            name: "data".into(),
+            volume: "vol-2".into(),
+            epoch: Epoch(2),
+            marked: marked.map(Epoch),
+        };
+        activation.is_to_be_marked()
+    };
+    assert!(marked(None) && marked(Some(1)));
+    assert!(!marked(Some(2)) && !marked(Some(3)));
 }

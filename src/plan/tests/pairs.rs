@@ -493,6 +493,13 @@ fn a_sick_predecessor_is_stopped_from_outside_until_it_is_down() {
     for state in [Stopped, ShuttingDown, Terminated] {
         assert_eq!(seen(state, None), (false, vec![]), "{state:?}");
     }
+    // Only one that was started after the appointment is the standby.
+    let started = |second| {
+        let story = appointed(gateway(Running), "i-b", 0).address_on("i-b");
+        let story = story.instance("i-a", Running, at(second)).at(10);
+        words(&story).contains(&"fence i-a: stop it".to_owned())
+    };
+    assert!(started(0) && !started(1));
 }
 
 #[test]

@@ -487,11 +487,11 @@ fn what_cannot_be_read_is_never_taken_for_absent() {
 
 #[test]
 fn an_alarm_counts_when_it_goes_on_ringing_and_began_after_the_member_came() {
-    let ringing = |since, now| {
+    let ringing_in = |of: (&str, i64), since, now| {
         let mut story = Story::new()
             .member("i-1", InService, "a")
             .instance("i-1", InstanceState::Running, at(0))
-            .volume("vol-1", "a", 1, term("i-1", at(5)), Some("i-1"))
+            .volume("vol-1", "a", 1, term(of.0, at(of.1)), Some("i-1"))
             .marker(1)
             .address_on("i-1")
             .here("i-1", Some("vol-1"), Workload::Healthy)
@@ -504,6 +504,7 @@ fn an_alarm_counts_when_it_goes_on_ringing_and_began_after_the_member_came() {
         story.world.alarms = Seen::Known([("status".to_owned(), alarm)].into());
         words(&story)
     };
+    let ringing = |since, now| ringing_in(("i-1", 5), since, now);
     assert_eq!(ringing(at(-10), 5000), [""; 0]);
     assert_eq!(
         ringing(at(1000), 1030),
@@ -516,10 +517,11 @@ fn an_alarm_counts_when_it_goes_on_ringing_and_began_after_the_member_came() {
     // What rings while the data is on its way may be quiet soon after.
     let waits = ["… alarm status rings, and has to go on ringing to count"];
     assert_eq!(ringing(at(1), 604), waits);
-    assert_eq!(
-        ringing(at(1), 605),
-        ["report i-1 as unhealthy to Auto Scaling"]
-    );
+    let report = "report i-1 as unhealthy to Auto Scaling";
+    assert_eq!(ringing(at(1), 605), [report]);
+    // The term of another says nothing about it.
+    let of_another = ringing_in(("i-0", 400), at(1), 600);
+    assert!(of_another.contains(&report.to_owned()), "{of_another:?}");
 }
 
 #[test]
