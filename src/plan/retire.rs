@@ -17,6 +17,10 @@ use crate::world::{Snapshot, SnapshotState, Standing, Volume, VolumeState};
 /// How much is deleted in one turn at the most.
 const AT_ONCE: usize = 5;
 
+/// How many sets may be on their way. EBS takes five snapshots of a volume at a
+/// time, and a capture must not be refused for them.
+const ON_THEIR_WAY: usize = 2;
+
 pub(super) fn upkeep(scene: &Scene<'_>, placed: &Placed<'_>, plan: &mut Plan) {
     if !placed.complete {
         return;
@@ -69,10 +73,19 @@ fn snapshot(scene: &Scene<'_>, placed: &Placed<'_>, sets: &[Set<'_>]) -> Option<
         .unwrap_or(since)
         .max(since)
         .saturating_add_or_max(scene.spec.policy.snapshot_every);
-    if scene.now < due {
+    if scene.now < due || is_busy(scene, placed) {
         return None;
     }
     live(scene, placed)
+}
+
+/// Have as many sets been begun as may be on their way at once?
+fn is_busy(scene: &Scene<'_>, placed: &Placed<'_>) -> bool {
+    placed.active.values().any(|volume| {
+        let all = scene.snapshots.values();
+        let of_volume = all.filter(|s| s.volume == volume.id && s.state == SnapshotState::Pending);
+        of_volume.count() >= ON_THEIR_WAY
+    })
 }
 
 /// A set of everything the holder has in use, begun now.

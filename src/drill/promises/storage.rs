@@ -7,7 +7,7 @@ use rehome_region::model::Volume;
 use rehome_region::{Entry, What};
 
 use super::{Evidence, Finding, count, longer_than};
-use crate::drill::ledger::{Ledger, SnapshotLife, paths};
+use crate::drill::ledger::{Ledger, SnapshotLife, VolumeLife, paths};
 use crate::tags;
 
 /// A term is noted a little before its first write.
@@ -172,6 +172,7 @@ fn may_delete_snapshot(
                 .first_written(volume)
                 .is_none_or(|written| written > entry.at)
             && ledger.attached_to(volume, entry.at).is_some()
+            && !has_lost(ledger, life, entry.at)
     });
     match in_need {
         Some((volume, _)) => Err(format!(
@@ -179,6 +180,16 @@ fn may_delete_snapshot(
         )),
         None => Ok(()),
     }
+}
+
+/// Another volume of its name was written to since it was made.
+fn has_lost(ledger: &Ledger, life: &VolumeLife, at: Timestamp) -> bool {
+    let name = |life: &VolumeLife| life.tags.get(tags::VOLUME).cloned();
+    let mut since = ledger
+        .terms
+        .iter()
+        .filter(|term| Some(term.from) > life.created && term.from <= at);
+    since.any(|term| ledger.volumes.get(&term.volume).map(name) == Some(name(life)))
 }
 
 /// The copies of one move that could be restored at one moment.

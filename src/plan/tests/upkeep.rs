@@ -40,6 +40,21 @@ fn a_set_is_due_a_quarter_of_an_hour_after_the_newest_or_after_the_term_began() 
     assert_eq!(upkeep(&other.at(900)), [SET]);
 }
 
+/// Tale 31788 of the swarm: five that were being uploaded left no room for the
+/// capture.
+#[test]
+fn no_third_set_is_begun_while_two_are_on_their_way() {
+    let pending = |count: i64| {
+        let begun = |story: Story, n: i64| {
+            let (id, incident) = (format!("snap-{n}"), format!("live/{n}"));
+            story.snapshot(&id, "vol-2", 2, Pending, at(n), Some(&incident))
+        };
+        upkeep(&(1..=count).fold(served(), begun).at(1800))
+    };
+    assert_eq!(pending(1), [SET]);
+    assert_eq!(pending(2), [""; 0]);
+}
+
 #[test]
 fn a_set_is_of_all_that_the_holder_has_in_use_and_says_what_it_was_made_like() {
     let mut story = served().at(900);
