@@ -101,9 +101,8 @@ impl<'a> Lineage<'a> {
     /// The snapshot that holds what the current volume held when its term ended.
     ///
     /// A capture counts only if the volume has not been in use again since: it
-    /// belongs to the present term, started after `up_since`, when the instance
-    /// that still has the volume was last started, and none was taken after a
-    /// later start.
+    /// belongs to the present term, started after `up_since`, when whoever may
+    /// have written was last started, and none was taken after a later start.
     pub(super) fn capture(&self, up_since: Option<Timestamp>) -> Option<&'a Snapshot> {
         let usable = self
             .captures()

@@ -13,7 +13,8 @@ use super::step::{Plan, Reason};
 use crate::ids::{InstanceId, SnapshotId, VolumeId, VolumeName};
 use crate::spec::{GroupSpec, Kind, VolumeSpec};
 use crate::world::{
-    Attachment, Group, Here, Instance, InstanceState, Lifecycle, Member, Snapshot, Volume, World,
+    Attachment, Group, Here, Instance, InstanceState, Lifecycle, Member, Snapshot, Standing,
+    Volume, World,
 };
 
 /// How long an index-backed describe may lag behind (AWS documents "minutes").
@@ -278,14 +279,20 @@ impl<'a> Scene<'a> {
             })
     }
 
-    /// When the instance that still has the volume was last started.
+    /// When whoever may have written to the volume was last started: the instance
+    /// that still has it. Of one that is detached it is the last holder, unless
+    /// that holds again: it may have been started in the instant before.
     pub(super) fn up_since(&self, volume: &Volume) -> Option<Timestamp> {
-        volume
-            .attachments
-            .iter()
-            .filter_map(|a| self.instances.get(&a.instance))
-            .map(|i| i.launched)
-            .max()
+        let launched = |id: &InstanceId| self.instances.get(id).map(|i| i.launched);
+        if volume.attachments.is_empty() {
+            let Standing::Active(Some(term)) = &volume.standing else {
+                return None;
+            };
+            let holds_again = self.holder.is_some_and(|h| *h.id == term.holder);
+            return launched(&term.holder).filter(|_| !holds_again);
+        }
+        let on = volume.attachments.iter();
+        on.filter_map(|a| launched(&a.instance)).max()
     }
 
     pub(super) fn volumes_in_order(

@@ -9,6 +9,7 @@ mod lineages;
 mod machine;
 mod outages;
 mod pairs;
+mod predecessors;
 mod properties;
 mod situations;
 mod turns;
