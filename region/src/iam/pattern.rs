@@ -1,6 +1,8 @@
 //! What fits a pattern with `*` and `?`? And what a policy's `${*}`, `${?}` and
 //! `${$}` mean: just that character.
 
+use std::str::Chars;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Piece {
     Just(char),
@@ -40,37 +42,42 @@ impl Pattern {
         Some(Pattern(pieces))
     }
 
+    /// A star takes as little as it can, and one character more each time what
+    /// follows it does not fit.
     pub(crate) fn fits(&self, text: &str) -> bool {
-        let text: Vec<char> = text.chars().collect();
-        // For each piece: which beginnings of the text do the pieces so far fit?
-        let mut reached = vec![false; text.len() + 1];
-        if let Some(nothing) = reached.first_mut() {
-            *nothing = true;
-        }
-        for piece in &self.0 {
-            let mut next = vec![false; text.len() + 1];
-            let mut before = false;
-            for (at, fits) in next.iter_mut().enumerate() {
-                let here = reached.get(at).copied().unwrap_or(false);
-                let last = at.checked_sub(1);
-                let behind = last
-                    .and_then(|at| reached.get(at))
-                    .copied()
-                    .unwrap_or(false);
-                let c = last.and_then(|at| text.get(at));
-                *fits = match piece {
-                    Piece::Any => here || before,
-                    Piece::One => behind,
-                    Piece::Just(wanted) => behind && c == Some(wanted),
-                };
-                before = *fits;
+        let (mut pieces, mut rest) = (self.0.as_slice(), text.chars());
+        let mut star: Option<(&[Piece], Chars<'_>)> = None;
+        loop {
+            let mut behind = rest.clone();
+            match (pieces.split_first(), behind.next()) {
+                (None, None) => return true,
+                (Some((Piece::Any, after)), _) => {
+                    star = Some((after, rest.clone()));
+                    pieces = after;
+                }
+                (Some((piece, after)), Some(c)) if piece.is(c) => {
+                    (pieces, rest) = (after, behind);
+                }
+                _ => {
+                    let Some((after, from)) = &mut star else {
+                        return false;
+                    };
+                    if from.next().is_none() {
+                        return false;
+                    }
+                    (pieces, rest) = (*after, from.clone());
+                }
             }
-            if !next.contains(&true) {
-                return false;
-            }
-            reached = next;
         }
-        reached.last().copied().unwrap_or(false)
+    }
+}
+
+impl Piece {
+    fn is(self, c: char) -> bool {
+        match self {
+            Self::Just(wanted) => wanted == c,
+            Self::One | Self::Any => true,
+        }
     }
 }
 
