@@ -23,6 +23,8 @@ struct Waited {
     began: Timestamp,
     looks: u32,
     look_at: Timestamp,
+    /// How long it is left alone now, in seconds.
+    pause: f64,
     /// The last progress that was reported, and when.
     progress: Option<(u8, Timestamp)>,
 }
@@ -45,6 +47,8 @@ const GROWTH: f64 = 1.5;
 const TRY_GROWTH: f64 = 1.7;
 const TRY_MOST: f64 = 45.0;
 /// A dark zone obeys for hours to nothing: then each try costs for nothing, too.
+/// It may be late by this share of what it was tried for already.
+const TRY_LATE_SHARE: f64 = 0.1;
 const TRY_LATE_MOST: f64 = 120.0;
 /// Pauses differ by up to this share, so that a thousand groups do not march
 /// in step.
@@ -52,8 +56,13 @@ const JITTER: f64 = 0.1;
 /// A look comes late by at most this share of what was already waited…
 const LATE_SHARE: f64 = 0.05;
 /// … and this many seconds.
-const LATE_MOST: f64 = 30.0;
+const LATE_MOST: f64 = 60.0;
+/// A look comes sooner by at most so many seconds, or this share of its pause,
+/// where another one is due…
 const TOGETHER: f64 = 0.3;
+const SOONER_SHARE: f64 = 0.5;
+/// … and later by this share of it.
+const LATER_SHARE: f64 = 0.25;
 
 impl Patience {
     /// Which of these steps may be carried out now. A step that was carried
@@ -76,7 +85,7 @@ impl Patience {
             }
             let times = tried.map_or(0, |t| t.times);
             let began = tried.map_or(now, |t| t.began);
-            let lasted = now.duration_since(began).as_secs_f64() * LATE_SHARE;
+            let lasted = now.duration_since(began).as_secs_f64() * TRY_LATE_SHARE;
             let pause = (try_first(step)
                 * TRY_GROWTH.powi(i32::try_from(times).unwrap_or(i32::MAX)))
             .min(TRY_MOST.max(lasted.min(TRY_LATE_MOST)));
@@ -117,35 +126,56 @@ impl Patience {
         now: Timestamp,
         saw: impl Fn(&Reason) -> bool,
     ) -> (SignedDuration, Vec<&'a Reason>) {
-        let keys: Vec<String> = waits.iter().map(|w| w.reason.key()).collect();
-        self.waits.retain(|key, _| keys.contains(key));
-        let mut due = Vec::new();
-        for (wait, key) in waits.iter().zip(keys) {
-            let waited = self.waits.entry(key).or_insert(Waited {
+        let keys: Vec<String> = waits.iter().map(|w| paced_by(&w.reason)).collect();
+        // A look that saw only a part says nothing about what else is waited for.
+        let is_blind = |wait: &Wait| matches!(wait.reason, Reason::Unknown { .. });
+        if !waits.iter().any(is_blind) {
+            self.waits.retain(|key, _| keys.contains(key));
+        }
+        for (wait, key) in waits.iter().zip(&keys) {
+            let waited = self.waits.entry(key.clone()).or_insert(Waited {
                 began: now,
                 looks: 0,
                 progress: None,
                 look_at: now,
+                pause: 0.0,
             });
             let is_new = waited.looks == 0;
             if is_new || waited.look_at <= now && saw(&wait.reason) {
                 let jitter = 1.0 + JITTER * (fastrand::f64() - 0.5);
                 let pause = one_pause(wait, waited, now) * jitter;
                 waited.look_at = later(now, pause);
+                waited.pause = pause;
                 waited.looks = waited.looks.saturating_add(1);
             }
-            due.push((waited.look_at, &wait.reason));
         }
-        let Some(first) = due.iter().map(|(at, _)| *at).min() else {
+        let look_at = |key: &String| self.waits.get(key).map(|waited| waited.look_at);
+        let Some(first) = keys.iter().filter_map(look_at).min() else {
             return (seconds(1.0), Vec::new());
         };
-        // What is due within a moment of the first is looked at along with it.
-        let together = later(first, TOGETHER);
-        due.retain(|(at, _)| *at <= together);
-        (
-            first.duration_since(now).max(SignedDuration::ZERO),
-            due.into_iter().map(|(_, reason)| reason).collect(),
-        )
+        let first = first.max(now);
+        let pause = first.duration_since(now);
+        // What would be due a little later is looked at along with the first, and
+        // from then on with it.
+        let along =
+            |w: &&mut Waited| w.look_at <= later(first, TOGETHER.max(w.pause * SOONER_SHARE));
+        let mut due = Vec::new();
+        for (wait, key) in waits.iter().zip(&keys) {
+            if let Some(waited) = self.waits.get_mut(key).filter(along) {
+                waited.look_at = first;
+                due.push(&wait.reason);
+            }
+        }
+        (pause, due)
+    }
+}
+
+/// What cannot be read differs from look to look where AWS answers now and then:
+/// that makes no new wait, which would be looked at at once.
+fn paced_by(reason: &Reason) -> String {
+    match reason {
+        Reason::Unknown { .. } => "unknown".to_owned(),
+        other => other.key(),
     }
 }
 
@@ -229,6 +259,12 @@ fn try_first(step: &Step) -> f64 {
     }
 }
 
+/// Is this so soon after a look that follows this pause that the look can wait
+/// for it?
+pub(crate) fn is_soon_after(at: Timestamp, look: Timestamp, pause: SignedDuration) -> bool {
+    at <= later(look, TOGETHER.max(pause.as_secs_f64() * LATER_SHARE))
+}
+
 fn later(now: Timestamp, by_seconds: f64) -> Timestamp {
     now.checked_add(seconds(by_seconds))
         .unwrap_or(Timestamp::MAX)
@@ -236,4 +272,96 @@ fn later(now: Timestamp, by_seconds: f64) -> Timestamp {
 
 fn seconds(seconds: f64) -> SignedDuration {
     SignedDuration::try_from_secs_f64(seconds).unwrap_or(SignedDuration::from_secs(1))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::indexing_slicing)]
+
+    use super::*;
+
+    fn at(second: f64) -> Timestamp {
+        later(Timestamp::UNIX_EPOCH, second)
+    }
+
+    fn wait(reason: Reason) -> Wait {
+        Wait {
+            reason,
+            since: None,
+            until: None,
+        }
+    }
+
+    fn unknown(what: &'static str) -> Wait {
+        let why = "AWS gave no answer".to_owned();
+        wait(Reason::Unknown { what, why })
+    }
+
+    fn fencing() -> Wait {
+        let instance = "i-1".into();
+        wait(Reason::Fencing { instance })
+    }
+
+    /// The pauses between looks that show these waits, from `second` on.
+    fn pauses(patience: &mut Patience, second: &mut f64, looks: &[&[Wait]]) -> Vec<f64> {
+        let mut pauses = Vec::new();
+        for waits in looks {
+            let (pause, _) = patience.pause(waits, at(*second), |_| true);
+            pauses.push(pause.as_secs_f64());
+            *second += pause.as_secs_f64();
+        }
+        pauses
+    }
+
+    #[test]
+    fn pauses_grow_and_not_without_end() {
+        let waits = [fencing()];
+        let looks = vec![waits.as_slice(); 400];
+        let pauses = pauses(&mut Patience::default(), &mut 0.0, &looks);
+        assert!((0.9..=1.1).contains(&pauses[0]), "{pauses:?}");
+        assert!((4.5..=5.5).contains(&pauses[10]), "{pauses:?}");
+        let longest = pauses.into_iter().fold(0.0, f64::max);
+        assert!((LATE_MOST * 0.95..=LATE_MOST * 1.05).contains(&longest));
+    }
+
+    /// Where AWS answers now and then, another part is missing at each look.
+    #[test]
+    fn what_cannot_be_read_is_one_wait_whatever_it_is() {
+        let (volumes, group) = ([unknown("volumes")], [unknown("group")]);
+        let looks = [volumes.as_slice(), group.as_slice()].repeat(6);
+        let pauses = pauses(&mut Patience::default(), &mut 0.0, &looks);
+        assert!(pauses[0] < 1.1 && pauses[11] > 25.0, "{pauses:?}");
+    }
+
+    #[test]
+    fn a_look_that_saw_a_part_forgets_no_wait() {
+        let (seen, blind) = ([fencing()], [unknown("instances")]);
+        let (mut patience, mut second) = (Patience::default(), 0.0);
+        pauses(&mut patience, &mut second, &[seen.as_slice(); 8]);
+        let after_a_blind_one = [blind.as_slice(), seen.as_slice()];
+        let after = pauses(&mut patience, &mut second, &after_a_blind_one);
+        assert!(after[0] < 1.1 && after[1] > 2.0, "{after:?}");
+        // One that saw everything, and not this: it is over.
+        let clear = [[].as_slice(), seen.as_slice()];
+        let anew = pauses(&mut patience, &mut second, &clear);
+        assert!(anew[1] < 1.1, "{anew:?}");
+    }
+
+    #[test]
+    fn what_is_due_a_little_later_is_looked_at_along() {
+        let (mut patience, mut second) = (Patience::default(), 0.0);
+        let old = [fencing()];
+        pauses(&mut patience, &mut second, &[old.as_slice(); 8]);
+        let holder_boots = || Reason::HolderBoots {
+            instance: "i-2".into(),
+        };
+        let both = [fencing(), wait(holder_boots())];
+        // The new one is due first, and alone; in the end both are, at once.
+        let (pause, due) = patience.pause(&both, at(second), |_| true);
+        assert!(pause.as_secs_f64() < 1.1 && due == [&both[1].reason]);
+        second += pause.as_secs_f64();
+        pauses(&mut patience, &mut second, &[both.as_slice(); 30]);
+        let (_, due) = patience.pause(&both, at(second), |_| true);
+        assert_eq!(due, [&both[0].reason, &both[1].reason]);
+    }
 }

@@ -20,7 +20,7 @@ use crate::aws::{Aws, Focus};
 use crate::clock::Clock;
 use crate::host::Host;
 use crate::patience::Patience;
-use crate::plan::{self, Action, Plan, Seat, Step, Wait};
+use crate::plan::{self, Action, Plan, Reason, Seat, Step, Wait};
 use crate::spec::GroupSpec;
 use crate::world::{Seen, World};
 
@@ -111,6 +111,8 @@ struct Memory {
     /// When the members were last looked at.
     saw_members: Option<Timestamp>,
     patience: Patience,
+    /// Since when somebody is being fenced, by the last plan.
+    fences_since: Option<Timestamp>,
     beats: BTreeMap<Action, Timestamp>,
     first_beat: SignedDuration,
     told: BTreeSet<String>,
@@ -128,6 +130,7 @@ impl Memory {
             looked_around: None,
             saw_members: None,
             patience: Patience::default(),
+            fences_since: None,
             beats: BTreeMap::new(),
             first_beat: SignedDuration::ZERO,
             told: BTreeSet::new(),
@@ -219,8 +222,14 @@ impl<H: Host> Runner<H> {
                         self.tell(&Told::Settled);
                         memory.told.clear();
                     }
+                    // Whoever keeps an action open will have to close it in time.
+                    let pause = if plan.keep_open.is_empty() {
+                        poll_every
+                    } else {
+                        poll_every.min(LOOK_AT_MEMBERS)
+                    };
                     self.upkeep(spec, &mut memory, plan).await;
-                    let woken = self.idle(spec, &mut memory, poll_every, wake).await;
+                    let woken = self.idle(spec, &mut memory, pause, wake).await;
                     idle_looks = idle_looks.wrapping_add(1);
                     memory.focus = match woken {
                         Some(focus) => focus,
@@ -251,6 +260,9 @@ impl<H: Host> Runner<H> {
         for wait in &plan.waits {
             self.tell_once(memory, wait);
         }
+        let fenced = |wait: &&Wait| matches!(wait.reason, Reason::Fencing { .. });
+        let fenced = plan.waits.iter().filter(fenced);
+        memory.fences_since = fenced.filter_map(|wait| wait.since).min();
         let beats = memory.beats_due(&plan, self.clock.now());
         // What is kept open keeps nothing waiting.
         let (turned, ()) = tokio::join!(

@@ -19,7 +19,7 @@ const MADE_FOR: Duration = Duration::from_secs(15);
 /// How long an instance that spoils a common describe is asked apart.
 const APART_FOR: Duration = Duration::from_secs(60);
 /// How long a call that was repeated in vain is tried once at a time.
-const IN_VAIN_FOR: Duration = Duration::from_secs(60);
+const IN_VAIN_FOR: Duration = Duration::from_secs(600);
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Memory(Rc<RefCell<Kept>>);

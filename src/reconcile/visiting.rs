@@ -18,6 +18,8 @@ const SITS_OUT: SignedDuration = SignedDuration::from_secs(20);
 const DRAGS_AFTER: SignedDuration = SignedDuration::from_secs(60);
 /// When to come back to what drags on, or is in other hands.
 const DRAGS: SignedDuration = SignedDuration::from_secs(60);
+/// A fence that took no effect by then is not sat out: it is for a dark zone.
+const FENCES_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 /// When to come back to what a person has to decide.
 const HELD: SignedDuration = SignedDuration::from_mins(5);
 /// When to go on with what the end of the visit interrupted.
@@ -137,9 +139,12 @@ impl Memory {
         nearest.chain(self.shortest_beat()).min().unwrap_or(SOON)
     }
 
-    /// A step that was tried again and again is left alone for a while.
+    /// A step that was tried again and again is left alone for a while; so is a
+    /// fence that visitors before this one tried, too.
     fn leave_a_failing_step_for(&self, now: Timestamp) -> SignedDuration {
-        if self.patience.tries_again_in(now) <= SITS_OUT {
+        let fences_for = self.fences_since.map(|since| now.duration_since(since));
+        let is_dark = fences_for.is_some_and(|time| time >= FENCES_WITHIN);
+        if self.patience.tries_again_in(now) <= SITS_OUT && !is_dark {
             return SOON;
         }
         self.shortest_beat().map_or(DRAGS, |beat| DRAGS.min(beat))
@@ -257,6 +262,18 @@ mod tests {
         };
         assert_eq!(away(reason(), None, 59, false), seconds(0));
         assert_eq!(away(reason(), None, 60, true), DRAGS);
+    }
+
+    #[test]
+    fn a_fence_that_others_tried_for_long_is_left_at_once() {
+        let away = |since: Option<i64>| {
+            let mut memory = Memory::new();
+            memory.fences_since = since.map(at);
+            memory.leave_a_failing_step_for(at(1_000))
+        };
+        assert_eq!(away(Some(400)), DRAGS);
+        assert_eq!(away(Some(401)), SOON);
+        assert_eq!(away(None), SOON);
     }
 
     #[test]

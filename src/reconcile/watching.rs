@@ -4,10 +4,11 @@
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
-use super::{LOOK_AROUND, Memory, Runner, later};
+use super::{LOOK_AROUND, Memory, Runner, later, needs_full_look};
 use crate::aws::Focus;
 use crate::host::Host;
-use crate::plan::{Plan, Reason};
+use crate::patience::is_soon_after;
+use crate::plan::{Plan, Reason, Step};
 use crate::spec::GroupSpec;
 use crate::world::Here;
 
@@ -16,6 +17,9 @@ const LOOK_HERE: SignedDuration = SignedDuration::from_secs(1);
 /// A settled one asks only whether it is to go that often, if more than that
 /// costs something: how its disks and its workload are, it asks more seldom.
 const LOOK_CLOSER: SignedDuration = SignedDuration::from_secs(10);
+
+/// The members are looked at along with what is due this soon after them.
+const ALONG: SignedDuration = SignedDuration::from_secs(4);
 
 impl<H: Host> Runner<H> {
     /// Sleeps as long as what is waited for deserves, and sets what to look at then.
@@ -31,7 +35,8 @@ impl<H: Host> Runner<H> {
         let look_at = later(now, pause);
         let soonest = |dues: &mut dyn Iterator<Item = Timestamp>| dues.filter(|at| *at > now).min();
         // Whatever is waited for, who is a member may change meanwhile.
-        let members = memory.members_due(now).filter(|at| *at < look_at);
+        let members = memory.members_due(now);
+        let members = members.filter(|at| later(*at, ALONG) < look_at);
         let next = members.unwrap_or(look_at);
         // When a wait is over, what is decided then rests on a new look.
         let over = soonest(&mut plan.waits.iter().filter_map(|w| w.until).chain(deadline))
@@ -70,24 +75,29 @@ impl<H: Host> Runner<H> {
         let again = later(now, not_yet);
         let (pause, due) = memory.due_waits(plan, now);
         let look_at = later(now, pause);
-        let waits_first = !plan.waits.is_empty() && look_at < again;
+        // What is tried soon after is looked at along with it.
+        let waits_first = !plan.waits.is_empty() && !is_soon_after(again, look_at, pause);
         let next = if waits_first { look_at } else { again };
         let beats = memory.beats.values().copied();
         let beat = beats.filter(|at| *at > now && *at < next).min();
         let around = memory
             .looked_around
             .map_or(now, |at| later(at, LOOK_AROUND));
+        let drastic = |step: &Step| needs_full_look(step, plan.forsakes);
         memory.focus = if now >= around {
             Focus::ALL
         } else if beat.is_some() {
             Focus::NONE
-        } else if waits_first {
-            due.into_iter()
-                .fold(Focus::NONE, |all, reason| all.union(Focus::of(reason)))
+        } else if !waits_first && plan.steps.iter().any(drastic) {
+            Focus::ALL
         } else {
-            plan.steps
-                .iter()
-                .fold(Focus::NONE, |all, step| all.union(Focus::after(step)))
+            let waits = due.into_iter().filter(|_| look_at <= next);
+            let steps = plan.steps.iter().filter(|_| !waits_first);
+            let tried = steps.map(Focus::after);
+            waits
+                .map(Focus::of)
+                .chain(tried)
+                .fold(Focus::NONE, Focus::union)
         };
         let until = beat.unwrap_or(next);
         self.sleep_watching(spec, memory, until.duration_since(now))
