@@ -23,7 +23,7 @@ use crate::plan;
 use crate::report::{Rehearsal, Verdict, seconds};
 use crate::tags;
 
-/// How often a daemon looks when nothing wakes it.
+/// How often a daemon looks when nothing wakes it, as by default.
 const POLL_EVERY: SignedDuration = SignedDuration::from_secs(15);
 
 /// How long after something went wrong a passing of time still counts as part
@@ -59,7 +59,8 @@ pub async fn perform(scenario: &Scenario, seed: u64, blows: &[Blow]) -> (Rehears
     let blows = [blows, &scenario.strikes].concat();
     let shared = Shared::new(region, time).struck(&blows);
     let weather = scenario.weather.clone();
-    let stage = Stage::under(shared, spec, POLL_EVERY, scenario.function, weather);
+    let poll_every = weather.poll.unwrap_or(POLL_EVERY);
+    let stage = Stage::under(shared, spec, poll_every, scenario.function, weather);
     tokio::task::spawn_local(Rc::clone(&stage).play_region());
     tokio::task::spawn_local(Rc::clone(&stage).replace_fallen());
     if scenario.controller {

@@ -118,13 +118,14 @@ impl Stage {
         }
     }
 
-    /// How much later than it happens the controller hears of something: at its
-    /// next look, if no event tells it.
+    /// How much later than it happens a runner hears of something: the controller
+    /// at its next look, if no event tells it; where there is none, an agent at its.
     fn hears_after(&self) -> SignedDuration {
-        match (self.weather.deaf, self.function) {
-            (false, _) => SignedDuration::ZERO,
-            (true, true) => SCHEDULE,
-            (true, false) => self.poll_every,
+        let is_told = !self.weather.deaf && !self.controllers.get().is_empty();
+        match (is_told, self.function) {
+            (true, _) => SignedDuration::ZERO,
+            (false, true) => SCHEDULE,
+            (false, false) => self.poll_every,
         }
     }
 

@@ -61,6 +61,9 @@ const OF_PAIRS: &[&str] = &[
     "lose newest snapshot",
 ];
 
+/// The longest pause between two looks of a daemon.
+const SELDOM: &str = "5m";
+
 /// The text of the tale with this number.
 pub fn draw(seed: u64) -> String {
     let mut rng = Rng::with_seed(seed);
@@ -94,6 +97,11 @@ pub fn draw(seed: u64) -> String {
         tale.push_str("overlap\n");
     }
     weather(dice, &mut tale);
+    let poll = poll(seed);
+    let _ = writeln!(tale, "poll {poll}");
+    if poll == SELDOM {
+        tale.push_str("heartbeat 15m\n"); // whoever comes that seldom finds it open
+    }
     if !is_pair {
         let _ = writeln!(tale, "launch in {}", zone(dice));
     }
@@ -118,6 +126,13 @@ pub fn draw(seed: u64) -> String {
     // What anybody may expect of the end: faults off, zones lit, some time.
     tale.push_str("heal\nlight all\nquiet sick\nsettle within 6h\n");
     tale
+}
+
+/// How often daemons look. Drawn apart, so that the tales that were told before
+/// this was drawn are still the same ones.
+fn poll(seed: u64) -> &'static str {
+    let pauses = ["15s", "60s", "60s", SELDOM];
+    Rng::with_seed(!seed).choice(pauses).unwrap_or("15s")
 }
 
 fn zone(dice: &mut Rng) -> &'static str {

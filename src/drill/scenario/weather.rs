@@ -21,6 +21,8 @@ pub struct Weather {
     pub agent_clock: SignedDuration,
     /// Does the controller never hear of an event?
     pub deaf: bool,
+    /// How often a daemon looks when nothing wakes it.
+    pub poll: Option<SignedDuration>,
     /// What AWS begins and does not end well, in so many percent of cases.
     pub snags: Vec<(Snag, u8)>,
 }
@@ -58,6 +60,7 @@ impl Weather {
     pub(super) fn take(&mut self, verb: &str, rest: &str) -> Result<bool, String> {
         match (verb, rest.split_whitespace().collect::<Vec<_>>().as_slice()) {
             ("deaf", []) => self.deaf = true,
+            ("poll", [time]) => self.poll = Some(duration(time)?),
             ("lag", [time]) => self.lag = Some(duration(time)?),
             ("slow", [operation, times]) => self.slow.push(slow(operation, times)?),
             ("clock", [whose, way, time]) => {
@@ -69,9 +72,9 @@ impl Weather {
                 }
             }
             ("stuck" | "bad", [what, percent]) => self.snags.push(snag(verb, what, percent)?),
-            ("deaf" | "lag" | "slow" | "clock" | "stuck" | "bad", _) => {
+            ("deaf" | "poll" | "lag" | "slow" | "clock" | "stuck" | "bad", _) => {
                 return Err(format!(
-                    "cannot read `{verb} {rest}`; it is `deaf`, `lag TIME`, `slow OPERATION TIMES`, \
+                    "cannot read `{verb} {rest}`; it is `deaf`, `poll TIME`, `lag TIME`, `slow OPERATION TIMES`, \
                      `stuck attach|detach PERCENT%`, `bad volume|snapshot PERCENT%` or \
                      `clock controller|agents ahead|behind TIME`"
                 ));
