@@ -64,11 +64,12 @@ pub(super) fn bring<'a>(scene: &Scene<'a>, plan: &mut Plan) -> Placed<'a> {
         }
     }
     if let Some(name) = out_of_reach {
+        // Until a person has decided, whoever is out of reach may still serve.
+        let Some(set) = older_set(scene, heir, name, plan) else {
+            return placed;
+        };
         placed.let_go = true;
-        match older_set(scene, heir, name, plan) {
-            Some(set) => wanted = restore_set(scene, heir, &set, plan),
-            None => return placed,
-        }
+        wanted = restore_set(scene, heir, &set, plan);
     }
     let chosen = settle(scene, wanted, plan);
     attach_all(scene, heir, &chosen, plan);

@@ -185,7 +185,11 @@ fn close(
             .is_positive();
         let last_minute = entry.at.checked_sub(LAST_MINUTE).unwrap_or(opened);
         let alone = evidence.nobody_there(last_minute, entry.at).is_positive();
-        let nobody_knew = napped && (launch || !evidence.spec.agent) || alone;
+        // Whoever steps in for one that stood still hears of it no sooner.
+        let hears_after = evidence.conditions.hears_after;
+        let since = last_minute.checked_sub(hears_after).unwrap_or(opened);
+        let unheard = hears_after.is_positive() && evidence.somebody_napped(since, entry.at);
+        let nobody_knew = napped && (launch || !evidence.spec.agent) || alone || unheard;
         if evidence.is_dark(instance, entry.at) || nobody_knew {
             return Ok(());
         }

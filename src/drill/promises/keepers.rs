@@ -61,6 +61,11 @@ impl Evidence<'_> {
         })
     }
 
+    pub(super) fn somebody_napped(&self, from: Timestamp, until: Timestamp) -> bool {
+        let mut naps = self.naps.iter();
+        naps.any(|nap| nap.from < until && nap.until > from)
+    }
+
     /// For how long of this time was there nobody at all? No controller was awake,
     /// and no agent was up, awake and where AWS could be reached.
     pub(super) fn nobody_there(&self, from: Timestamp, until: Timestamp) -> SignedDuration {

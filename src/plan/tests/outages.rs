@@ -25,6 +25,19 @@ fn a_copy_of_a_volume_that_never_was_active_counts_for_nothing() {
     assert!(words(&story).contains(&"restore data (epoch 3) from snap-live in b".to_owned()));
 }
 
+/// Its zone may be dark to EC2 alone, and it may still serve: tale 42128 of the
+/// swarm took its address, for a holder that had no data.
+#[test]
+fn an_address_stays_where_it_is_while_a_person_has_to_decide() {
+    let after = |age: i64| {
+        let set = Some("live/1");
+        let story = dark().snapshot("snap-live", "vol-1", 1, Completed, at(-age), set);
+        let moves = "move eipalloc-1 to i-new".to_owned();
+        words(&story.address_on("i-old").at(1800)).contains(&moves)
+    };
+    assert!(after(600) && !after(3601));
+}
+
 #[test]
 fn a_dark_zone_is_waited_for_until_the_capture_time_out() {
     let live = |age: i64| {
