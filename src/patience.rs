@@ -43,6 +43,8 @@ struct Pace {
     most: f64,
 }
 
+/// How long a wait is kept in mind that nobody could see.
+const KEPT_UNSEEN: SignedDuration = SignedDuration::from_mins(10);
 const GROWTH: f64 = 1.5;
 const TRY_GROWTH: f64 = 1.7;
 const TRY_MOST: f64 = 45.0;
@@ -129,9 +131,11 @@ impl Patience {
         let keys: Vec<String> = waits.iter().map(|w| paced_by(&w.reason)).collect();
         // A look that saw only a part says nothing about what else is waited for.
         let is_blind = |wait: &Wait| matches!(wait.reason, Reason::Unknown { .. });
-        if !waits.iter().any(is_blind) {
-            self.waits.retain(|key, _| keys.contains(key));
-        }
+        let is_blind = waits.iter().any(is_blind);
+        self.waits.retain(|key, waited| {
+            let age = now.duration_since(waited.look_at);
+            keys.contains(key) || is_blind && age < KEPT_UNSEEN
+        });
         for (wait, key) in waits.iter().zip(&keys) {
             let waited = self.waits.entry(key.clone()).or_insert(Waited {
                 began: now,
