@@ -296,8 +296,16 @@ impl<H: Host> Runner<H> {
             memory.focus = Focus::ALL;
             return Turned::Acted;
         }
+        let begins =
+            |step: &Step| matches!(step, Step::Capture { .. }) && !memory.patience.has_tried(step);
+        let begins_a_capture = plan.steps.iter().any(begins);
         match memory.patience.due(&plan.steps, seen_at) {
-            Ok(due) => {
+            Ok(mut due) => {
+                // What is in reach again makes older data needless: a zone may come
+                // back right when it is given up.
+                if plan.forsakes && begins_a_capture {
+                    due.retain(|step| !matches!(step, Step::CreateVolume { .. }));
+                }
                 memory.focus = self.carry_out(spec, memory, &due).await;
                 self.let_it_happen(&due, seen_at).await;
             }

@@ -67,11 +67,15 @@ fn tolerate(evidence: &Evidence<'_>, old: &Term, new: &Term) -> Result<(), Strin
     let Some(zone) = evidence.ledger.zone_of_volume(&old.volume) else {
         return Err(both);
     };
-    if !evidence.ledger.is_dark(zone, new.from) {
+    // A zone that comes back while units are being started is not seen before
+    // they run.
+    let seen = evidence.seen_before(new.from);
+    let mut moments = [new.from, seen].into_iter();
+    let Some(dark) = moments.find(|at| evidence.ledger.is_dark(zone, *at)) else {
         return Err(both);
-    }
+    };
     let nights = evidence.ledger.dark.get(zone).into_iter().flatten();
-    let lit = nights.filter_map(|(_, to)| *to).find(|to| *to >= new.from);
+    let lit = nights.filter_map(|(_, to)| *to).find(|to| *to >= dark);
     let Some(lit) = lit else {
         return Ok(());
     };
