@@ -234,6 +234,8 @@ fn pace(reason: &Reason) -> Pace {
         Reason::PredecessorLetsGo { .. } | Reason::Fencing { .. } => (1.0, 1.0, 5.0),
         Reason::Lagging { .. } => (1.0, 1.5, 15.0),
         Reason::NoHolder | Reason::AnotherRunner { .. } => (2.0, 2.0, 10.0),
+        // Nothing to do before its end, which the wait names.
+        Reason::AgentServes => (5.0, 5.0, 30.0),
         Reason::Confirming { .. } => (5.0, 5.0, 15.0),
         Reason::Unknown { .. } => (1.0, 1.0, 30.0),
         Reason::Flapping { .. } => (15.0, 15.0, 60.0),

@@ -20,7 +20,7 @@ use crate::aws::{Aws, Focus};
 use crate::clock::Clock;
 use crate::host::Host;
 use crate::patience::Patience;
-use crate::plan::{self, Action, Plan, Reason, Seat, Step, Wait};
+use crate::plan::{self, Action, Plan, Seat, Step, Wait};
 use crate::spec::GroupSpec;
 use crate::world::{Seen, World};
 
@@ -111,7 +111,7 @@ struct Memory {
     /// When the members were last looked at.
     saw_members: Option<Timestamp>,
     patience: Patience,
-    /// Since when somebody is being fenced, by the last plan.
+    /// Since when somebody is being fenced, if the last plan was about nothing else.
     fences_since: Option<Timestamp>,
     beats: BTreeMap<Action, Timestamp>,
     first_beat: SignedDuration,
@@ -260,9 +260,7 @@ impl<H: Host> Runner<H> {
         for wait in &plan.waits {
             self.tell_once(memory, wait);
         }
-        let fenced = |wait: &&Wait| matches!(wait.reason, Reason::Fencing { .. });
-        let fenced = plan.waits.iter().filter(fenced);
-        memory.fences_since = fenced.filter_map(|wait| wait.since).min();
+        memory.fences_since = visiting::fences_alone_since(&plan);
         let beats = memory.beats_due(&plan, self.clock.now());
         // What is kept open keeps nothing waiting.
         let (turned, ()) = tokio::join!(
@@ -304,7 +302,7 @@ impl<H: Host> Runner<H> {
                 // What is in reach again makes older data needless: a zone may come
                 // back right when it is given up.
                 if plan.forsakes && begins_a_capture {
-                    due.retain(|step| !matches!(step, Step::CreateVolume { .. }));
+                    due.retain(|step| !uses_older_data(step));
                 }
                 memory.focus = self.carry_out(spec, memory, &due).await;
                 self.let_it_happen(&due, seen_at).await;
@@ -486,6 +484,11 @@ fn needs_full_look(step: &Step, forsakes: bool) -> bool {
                 | Step::ReportUnhealthy { .. }
                 | Step::Appoint { .. }
         )
+}
+
+/// In a plan that forsakes the newest data.
+fn uses_older_data(step: &Step) -> bool {
+    matches!(step, Step::CreateVolume { .. } | Step::Activate { .. })
 }
 
 fn later(now: Timestamp, by: SignedDuration) -> Timestamp {

@@ -36,6 +36,11 @@ impl Ask {
         self
     }
 
+    /// Does it change nothing?
+    fn is_look(&self) -> bool {
+        self.action.contains(":Describe")
+    }
+
     pub(super) fn with(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self
@@ -70,7 +75,7 @@ impl Aws {
             };
             let Some(pause) = schedule.pause_after(&error) else {
                 if error.is_passing() {
-                    self.memory.note_in_vain(&ask.doing);
+                    self.memory.note_in_vain(&ask.doing, ask.is_look());
                 }
                 return Err(error);
             };

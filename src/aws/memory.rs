@@ -19,7 +19,10 @@ const MADE_FOR: Duration = Duration::from_secs(15);
 /// How long an instance that spoils a common describe is asked apart.
 const APART_FOR: Duration = Duration::from_secs(60);
 /// How long a call that was repeated in vain is tried once at a time.
-const IN_VAIN_FOR: Duration = Duration::from_secs(600);
+const IN_VAIN_FOR: Duration = Duration::from_secs(60);
+/// The same of a look, which comes again soon by itself. What changes something
+/// may have to arrive in time: a heartbeat has three chances.
+const UNSEEN_FOR: Duration = Duration::from_secs(600);
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Memory(Rc<RefCell<Kept>>);
@@ -30,7 +33,7 @@ struct Kept {
     volumes: Made<VolumeId, Volume>,
     snapshots: Made<SnapshotId, Snapshot>,
     spoilers: BTreeMap<InstanceId, Instant>,
-    /// Calls by what they were for.
+    /// Calls by what they were for, and until when they are not insisted upon.
     in_vain: BTreeMap<String, Instant>,
 }
 
@@ -100,15 +103,16 @@ impl Memory {
     /// is dark for hours cost six times the calls.
     pub(super) fn was_in_vain(&self, doing: &str) -> bool {
         let kept = self.0.borrow();
-        let since = kept.in_vain.get(doing);
-        since.is_some_and(|since| now().saturating_duration_since(*since) < IN_VAIN_FOR)
+        kept.in_vain.get(doing).is_some_and(|until| now() < *until)
     }
 
-    pub(super) fn note_in_vain(&self, doing: &str) {
+    /// However often it fails until then.
+    pub(super) fn note_in_vain(&self, doing: &str, is_look: bool) {
+        let long = if is_look { UNSEEN_FOR } else { IN_VAIN_FOR };
         let now = now();
         let kept = &mut self.0.borrow_mut().in_vain;
-        kept.retain(|_, since| now.saturating_duration_since(*since) < IN_VAIN_FOR);
-        kept.entry(doing.to_owned()).or_insert(now);
+        kept.retain(|_, until| now < *until);
+        kept.entry(doing.to_owned()).or_insert(now + long);
     }
 
     pub(super) fn forget_in_vain(&self, doing: &str) {
@@ -174,21 +178,24 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_was_asked_in_vain_is_insisted_upon_again_after_a_while() {
         let memory = Memory::default();
-        memory.note_in_vain("look at i-1");
-        assert!(memory.was_in_vain("look at i-1"));
+        memory.note_in_vain("look at i-1", true);
+        memory.note_in_vain("stop i-1", false);
+        assert!(memory.was_in_vain("look at i-1") && memory.was_in_vain("stop i-1"));
         assert!(!memory.was_in_vain("look at i-2"));
+        // What has to arrive in time is insisted upon sooner.
+        tokio::time::advance(IN_VAIN_FOR).await;
+        assert!(memory.was_in_vain("look at i-1") && !memory.was_in_vain("stop i-1"));
         // However often it fails meanwhile.
-        tokio::time::advance(IN_VAIN_FOR / 2).await;
-        memory.note_in_vain("look at i-1");
-        tokio::time::advance(IN_VAIN_FOR / 2).await;
+        memory.note_in_vain("look at i-1", true);
+        tokio::time::advance(UNSEEN_FOR - IN_VAIN_FOR).await;
         assert!(!memory.was_in_vain("look at i-1"));
-        memory.note_in_vain("look at i-1");
+        memory.note_in_vain("look at i-1", true);
         memory.forget_in_vain("look at i-1");
         assert!(!memory.was_in_vain("look at i-1"));
         // What nobody asks for any more is not kept for ever.
-        memory.note_in_vain("look at i-1");
-        tokio::time::advance(IN_VAIN_FOR).await;
-        memory.note_in_vain("look at i-2");
+        memory.note_in_vain("look at i-1", true);
+        tokio::time::advance(UNSEEN_FOR).await;
+        memory.note_in_vain("look at i-2", true);
         assert_eq!(memory.0.borrow().in_vain.len(), 1);
     }
 }

@@ -127,13 +127,8 @@ fn serve<'a>(scene: &Scene<'a>, world: &World, plan: &mut Plan) -> Placed<'a> {
             plan.wait_until(wait.reason, wait.since, wait.until);
         }
     } else if scene.seat.at.is_none() && !serving.is_settled() {
-        plan.wait_until(
-            Reason::AnotherRunner {
-                what: "the holder's own agent",
-            },
-            None,
-            scene.serves_as_backup_from(),
-        );
+        let steps_in = scene.serves_as_backup_from();
+        plan.wait_until(Reason::AgentServes, None, steps_in);
     }
     placed
 }

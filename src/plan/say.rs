@@ -166,6 +166,7 @@ impl Display for Reason {
             Self::AnotherRunner { what } => {
                 write!(f, "another runner is first in line for {what}")
             }
+            Self::AgentServes => f.write_str("the holder's own agent is at work"),
             Self::Fencing { instance } => write!(f, "{instance} is being stopped"),
             Self::Detaching { volume } => write!(f, "{volume} is being detached"),
             Self::Snapshotting { snapshot, progress } => {

@@ -267,6 +267,8 @@ pub enum Reason {
     AnotherRunner {
         what: &'static str,
     },
+    /// The holder's own agent serves, and this runner would step in later.
+    AgentServes,
     Fencing {
         instance: InstanceId,
     },

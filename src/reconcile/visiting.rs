@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Memory, Runner, Told, Turned, later};
 use crate::host::Host;
-use crate::plan::{Plan, Reason, Wait};
+use crate::plan::{Plan, Reason, Step, Wait};
 use crate::spec::GroupSpec;
 
 /// What is nearer than this is sat out: coming back means to look at
@@ -166,6 +166,16 @@ impl Memory {
     }
 }
 
+/// Since when somebody is being fenced, where nothing else can be done before that
+/// or a person has helped.
+pub(super) fn fences_alone_since(plan: &Plan) -> Option<Timestamp> {
+    let fence = |step: &Step| matches!(step, Step::Fence { .. });
+    let fenced = |wait: &Wait| matches!(wait.reason, Reason::Fencing { .. } | Reason::Hold(_));
+    let alone = plan.steps.iter().all(fence) && plan.waits.iter().all(fenced);
+    let since = plan.waits.iter().filter_map(|wait| wait.since);
+    since.min().filter(|_| alone)
+}
+
 /// How long nothing could be done.
 #[derive(Clone, Copy)]
 struct Idle {
@@ -182,7 +192,10 @@ fn distance(wait: &Wait, idle: Idle, now: Timestamp) -> SignedDuration {
         Reason::Confirming { .. } | Reason::Flapping { .. } => SignedDuration::MAX,
         Reason::Hold(_) => HELD,
         // Others are at work. What they do raises an event as a rule.
-        Reason::NoHolder | Reason::AnotherRunner { .. } | Reason::PredecessorLetsGo { .. } => {
+        Reason::NoHolder
+        | Reason::AnotherRunner { .. }
+        | Reason::AgentServes
+        | Reason::PredecessorLetsGo { .. } => {
             if idle.acted && !drags {
                 SignedDuration::ZERO
             } else {
@@ -274,6 +287,43 @@ mod tests {
         assert_eq!(away(Some(400)), DRAGS);
         assert_eq!(away(Some(401)), SOON);
         assert_eq!(away(None), SOON);
+    }
+
+    #[test]
+    fn a_fence_that_something_else_may_overtake_is_sat_out() {
+        let fence = || Step::Fence {
+            instance: "i-1".into(),
+            force: true,
+        };
+        let wait = |reason, since| Wait {
+            reason,
+            since: Some(at(since)),
+            until: None,
+        };
+        let fencing = || Reason::Fencing {
+            instance: "i-1".into(),
+        };
+        let alone = |steps: &[Step], waits: &[Wait]| {
+            let mut plan = Plan::default();
+            plan.steps.extend_from_slice(steps);
+            plan.waits.extend_from_slice(waits);
+            fences_alone_since(&plan)
+        };
+        let hold = wait(
+            Reason::Hold(Hold::BadVolume {
+                volume: "vol-1".into(),
+            }),
+            20,
+        );
+        let since = alone(&[fence()], &[wait(fencing(), 10), hold]);
+        assert_eq!(since, Some(at(10)));
+        assert_eq!(
+            alone(&[fence(), Step::Quiesce], &[wait(fencing(), 10)]),
+            None
+        );
+        let upload = wait(upload(50), 20);
+        assert_eq!(alone(&[fence()], &[wait(fencing(), 10), upload]), None);
+        assert_eq!(alone(&[], &[]), None);
     }
 
     #[test]

@@ -182,7 +182,7 @@ fn an_appointed_standby_is_started_while_its_predecessor_lets_go() {
         [
             "start i-b",
             "… i-a is expected to let go by itself",
-            "… another runner is first in line for the holder's own agent",
+            "… the holder's own agent is at work",
         ]
     );
     assert!(words(&story.at(60)).contains(&"fence i-a: stop it".to_owned()));
@@ -338,7 +338,7 @@ fn a_holder_that_is_on_its_way_or_not_described_is_waited_for() {
         words(&dark),
         ["… the holder could not be read: EC2 does not describe i-a now"]
     );
-    let backup = "… another runner is first in line for the holder's own agent";
+    let backup = "… the holder's own agent is at work";
     // An heir whose stop is not over is started when it is.
     let stopping = appointed(gateway(InstanceState::Stopping), "i-b", 0).at(10);
     let stopping = stopping.instance("i-a", InstanceState::Stopped, long_ago());
