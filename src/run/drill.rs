@@ -226,7 +226,8 @@ fn every_tale(seed: u64, count: u64, jobs: Option<usize>) -> Result<bool, DrillE
     });
     let swarmed = swarmed?;
     progress.end();
-    print(&swarm::report(&swarmed, seconds))?;
+    print(&swarm::totals(&swarmed, seconds))?;
+    print(&swarm::shortest(&swarmed))?;
     Ok(swarmed.broken.is_empty())
 }
 

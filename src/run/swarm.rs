@@ -76,13 +76,18 @@ fn unstarted(source: std::io::Error) -> DrillError {
     }
 }
 
-/// The figures, and of the first that went wrong the shortest tale that still does.
-pub(super) fn report(swarmed: &Swarmed, seconds: f64) -> String {
+pub(super) fn totals(swarmed: &Swarmed, seconds: f64) -> String {
     let good = swarmed.tales.saturating_sub(swarmed.broken.len() as u64);
-    let mut text = format!(
+    format!(
         "{good} of {} tales good: {} failovers, {} API calls, {seconds:.1} s\n",
         swarmed.tales, swarmed.failovers, swarmed.calls
-    );
+    )
+}
+
+/// Of the first that went wrong the shortest tale that still does: one that never
+/// settles takes minutes to shrink.
+pub(super) fn shortest(swarmed: &Swarmed) -> String {
+    let mut text = String::new();
     for (seed, faults) in swarmed.broken.iter().take(TOLD) {
         let _ = writeln!(
             text,

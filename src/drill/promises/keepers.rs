@@ -9,7 +9,7 @@ use super::Evidence;
 
 /// What happened a moment ago may not have been seen yet, even where describes do
 /// not lag: a look at everything carries a step for 15 s, and a call takes time.
-const SEEN_AFTER: SignedDuration = SignedDuration::from_secs(20);
+pub(super) const SEEN_AFTER: SignedDuration = SignedDuration::from_secs(20);
 
 /// What every runner has to live with, whatever it does.
 #[derive(Clone, Copy, Debug, Default)]

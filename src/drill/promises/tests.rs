@@ -247,6 +247,20 @@ fn the_dark_excuses_a_second_writer_until_the_light_returns() {
 }
 
 #[test]
+fn a_zone_that_comes_back_while_units_are_started_is_not_seen_yet() {
+    let back_for = |seconds: i64| {
+        life()
+            .at(50, "nature", What::ZoneDown { zone: "a".into() })
+            .at(300, "nature", What::ZoneUp { zone: "a".into() })
+            .at(300 + seconds, NEW, writes(NEW, "vol-2"))
+            .at(340, OLD, stops(OLD, "vol-1"))
+    };
+    let unseen = super::keepers::SEEN_AFTER.as_secs();
+    back_for(unseen).holds(1);
+    back_for(unseen + 1).breaks(1, "while i-1 still did");
+}
+
+#[test]
 fn whoever_writes_in_the_term_of_another_breaks_the_first_promise() {
     let holder = What::Tagged {
         resource: "vol-1".into(),
