@@ -106,23 +106,8 @@ pub fn draw(seed: u64) -> String {
         let _ = writeln!(tale, "launch in {}", zone(dice));
     }
     tale.push_str("calm within 1h\n");
-    let deeds = if is_pair { OF_PAIRS } else { OF_GROUPS };
-    let mut crashed = false;
-    for _ in 0..dice.u8(1..=6) {
-        let deed = dice.choice(deeds).copied().unwrap_or("ring sick");
-        // In the dark a crash hits the standby, and nobody but a person starts
-        // that anew: then no member would be left.
-        let is_last = is_pair && deed == "kill holder";
-        if is_last && crashed {
-            continue;
-        }
-        crashed |= deed == "crash holder";
-        incident(dice, is_pair, deed, &mut tale);
-        if is_last {
-            // Nobody launches another: what is left is one member.
-            break;
-        }
-    }
+    let few = dice.u8(1..=6);
+    incidents(dice, few + many(seed), is_pair, &mut tale);
     // What anybody may expect of the end: faults off, zones lit, some time.
     tale.push_str("heal\nlight all\nquiet sick\nsettle within 6h\n");
     tale
@@ -133,6 +118,16 @@ pub fn draw(seed: u64) -> String {
 fn poll(seed: u64) -> &'static str {
     let pauses = ["15s", "60s", "60s", SELDOM];
     Rng::with_seed(!seed).choice(pauses).unwrap_or("15s")
+}
+
+/// One tale in five is of a long life, whose traces add up: sets, copies that lost,
+/// volumes left behind. Drawn apart, too.
+fn many(seed: u64) -> u8 {
+    let mut dice = Rng::with_seed(!seed.rotate_left(32));
+    match dice.u8(..5) {
+        0 => dice.u8(10..=30),
+        _ => 0,
+    }
 }
 
 fn zone(dice: &mut Rng) -> &'static str {
@@ -217,6 +212,26 @@ fn weather(dice: &mut Rng, tale: &mut String) {
             _ => format!("frozen-after-{}s", dice.u32(10..=4000)),
         };
         let _ = writeln!(tale, "strike {call}:{when}");
+    }
+}
+
+fn incidents(dice: &mut Rng, count: u8, is_pair: bool, tale: &mut String) {
+    let deeds = if is_pair { OF_PAIRS } else { OF_GROUPS };
+    let mut crashed = false;
+    for _ in 0..count {
+        let deed = dice.choice(deeds).copied().unwrap_or("ring sick");
+        // In the dark a crash hits the standby, and nobody but a person starts
+        // that anew: then no member would be left.
+        let is_last = is_pair && deed == "kill holder";
+        if is_last && crashed {
+            continue;
+        }
+        crashed |= deed == "crash holder";
+        incident(dice, is_pair, deed, tale);
+        if is_last {
+            // Nobody launches another: what is left is one member.
+            break;
+        }
     }
 }
 
