@@ -111,6 +111,8 @@ struct Memory {
     /// When the members were last looked at.
     saw_members: Option<Timestamp>,
     patience: Patience,
+    /// When which capture was last refused.
+    refused: BTreeMap<String, Timestamp>,
     /// Since when somebody is being fenced, if the last plan was about nothing else.
     fences_since: Option<Timestamp>,
     beats: BTreeMap<Action, Timestamp>,
@@ -130,6 +132,7 @@ impl Memory {
             looked_around: None,
             saw_members: None,
             patience: Patience::default(),
+            refused: BTreeMap::new(),
             fences_since: None,
             beats: BTreeMap::new(),
             first_beat: SignedDuration::ZERO,
@@ -274,7 +277,7 @@ impl<H: Host> Runner<H> {
         &self,
         spec: &GroupSpec,
         memory: &mut Memory,
-        plan: Plan,
+        mut plan: Plan,
         seen_at: Timestamp,
     ) -> Turned {
         if plan.is_settled() {
@@ -294,16 +297,11 @@ impl<H: Host> Runner<H> {
             memory.focus = Focus::ALL;
             return Turned::Acted;
         }
-        let begins =
-            |step: &Step| matches!(step, Step::Capture { .. }) && !memory.patience.has_tried(step);
-        let begins_a_capture = plan.steps.iter().any(begins);
+        if plan.forsakes && memory.may_still_capture(&plan, seen_at) {
+            plan.steps.retain(|step| !uses_older_data(step));
+        }
         match memory.patience.due(&plan.steps, seen_at) {
-            Ok(mut due) => {
-                // What is in reach again makes older data needless: a zone may come
-                // back right when it is given up.
-                if plan.forsakes && begins_a_capture {
-                    due.retain(|step| !uses_older_data(step));
-                }
+            Ok(due) => {
                 memory.focus = self.carry_out(spec, memory, &due).await;
                 self.let_it_happen(&due, seen_at).await;
             }

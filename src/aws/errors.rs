@@ -57,6 +57,11 @@ impl AwsError {
         self.meaning == Meaning::Denied
     }
 
+    /// AWS would do it, later.
+    pub fn is_too_soon(&self) -> bool {
+        matches!(self.meaning, Meaning::Throttled | Meaning::TooSoon)
+    }
+
     pub(super) fn setup(
         doing: &str,
         message: &str,

@@ -120,11 +120,11 @@ fn poll(seed: u64) -> &'static str {
     Rng::with_seed(!seed).choice(pauses).unwrap_or("15s")
 }
 
-/// One tale in five is of a long life, whose traces add up: sets, copies that lost,
+/// One tale in twenty is of a long life, whose traces add up: sets, copies that lost,
 /// volumes left behind. Drawn apart, too.
 fn many(seed: u64) -> u8 {
     let mut dice = Rng::with_seed(!seed.rotate_left(32));
-    match dice.u8(..5) {
+    match dice.u8(..20) {
         0 => dice.u8(10..=30),
         _ => 0,
     }

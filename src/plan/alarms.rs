@@ -32,7 +32,8 @@ pub(super) fn heed(scene: &Scene<'_>, world: &World, plan: &mut Plan) {
         let due = alarm
             .since
             .saturating_add_or_max(policy.confirm_for)
-            .max(rested(scene, holder, came));
+            .max(rested(scene, holder, came))
+            .max(starts_until(scene, holder));
         if scene.now < due {
             plan.wait_until(
                 Reason::Confirming {
@@ -71,6 +72,16 @@ fn rested(scene: &Scene<'_>, holder: Heir<'_>, came: Timestamp) -> Timestamp {
     terms
         .fold(came, Timestamp::max)
         .saturating_add_or_max(scene.spec.policy.cooldown)
+}
+
+/// A standby that was called in and is not up yet: of course its alarm rings, and
+/// whoever calls it in may have come late to that.
+fn starts_until(scene: &Scene<'_>, holder: Heir<'_>) -> Timestamp {
+    let is_down = holder.instance.is_some_and(|i| i.state.is_down());
+    let called = holder.appointed.filter(|_| is_down);
+    called
+        .and_then(|_| scene.give_up_due())
+        .unwrap_or(Timestamp::MIN)
 }
 
 fn is_about(alarm: &Alarm, holder: Heir<'_>) -> bool {

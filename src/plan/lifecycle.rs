@@ -4,7 +4,7 @@ use super::Seat;
 use super::addresses;
 use super::scene::{Keeper, Scene};
 use super::step::{Action, Hold, Plan, Reason, Step};
-use super::volumes::{Placed, missing_volume};
+use super::volumes::{Placed, hangs, missing_volume};
 use super::workload;
 use crate::ids::{InstanceId, VolumeName};
 use crate::world::{Hook, InstanceState, Lifecycle, Member, Standing, Transition, World};
@@ -47,6 +47,11 @@ pub(super) fn complete(scene: &Scene<'_>, world: &World, placed: &Placed<'_>, pl
         };
         if done && ours {
             plan.step(Step::Complete { action });
+            continue;
+        }
+        // Another instance in its place ends what nobody may end by force: its
+        // action is let run out, and Auto Scaling replaces it.
+        if transition == Transition::Launch && hangs(scene, id) {
             continue;
         }
         plan.keep_open.push(action);

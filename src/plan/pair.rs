@@ -18,7 +18,8 @@ use super::volumes::Placed;
 use crate::ids::{InstanceId, VolumeName};
 use crate::spec::{GroupSpec, Kind};
 use crate::world::{
-    AddressFound, Group, Instance, InstanceState, Seen, Standing, Term, Volume, World,
+    AddressFound, AttachmentState, Group, Instance, InstanceState, Seen, Standing, Term, Volume,
+    World,
 };
 
 /// The holder of a pair, and when it was appointed, if it was.
@@ -167,14 +168,34 @@ fn call_in(
             instance: heir.clone(),
         });
     } else if state == Some(InstanceState::Stopped) && old_copies(scene, heir).is_empty() {
-        plan.step(Step::StartInstance {
-            instance: heir.clone(),
-        });
+        if !let_go_first(scene, heir, plan) {
+            plan.step(Step::StartInstance {
+                instance: heir.clone(),
+            });
+        }
     } else {
         plan.wait(Reason::Fencing {
             instance: heir.clone(),
         });
     }
+}
+
+/// A volume on its way off a member that is called back finishes that first. Its
+/// detach may be stuck, and only while the member is down can nothing be lost by
+/// force.
+fn let_go_first(scene: &Scene<'_>, heir: &InstanceId, plan: &mut Plan) -> bool {
+    let current = scene.lineages.values().filter_map(|l| l.current);
+    let goes = |volume: &&Volume| {
+        volume.attachments.first().is_some_and(|a| {
+            let leaves = matches!(a.state, AttachmentState::Detaching | AttachmentState::Busy);
+            leaves && a.instance == *heir
+        })
+    };
+    let going: Vec<&Volume> = current.filter(goes).collect();
+    for volume in &going {
+        detach_from_down(scene, volume, heir, plan);
+    }
+    !going.is_empty()
 }
 
 /// Volumes make sure themselves that their predecessor is quiet. Where only
@@ -240,13 +261,18 @@ pub(super) fn appoint_other(
         return;
     };
     match may_take_over(scene.instances.get(heir)) {
-        Ok(()) => plan.step(Step::Appoint {
-            heir: heir.clone(),
-            since: scene.now.max(after_all_noted(scene)),
-            over: scene.group.appointed.clone(),
-            cause,
-            moves: moves.unwrap_or_else(|| scene.group.moves.clone()),
-        }),
+        Ok(()) => {
+            // Whatever else was to be done was for the old holder: the next turn
+            // serves the new one.
+            plan.steps.retain(|step| *step == Step::Quiesce);
+            plan.step(Step::Appoint {
+                heir: heir.clone(),
+                since: scene.now.max(after_all_noted(scene)),
+                over: scene.group.appointed.clone(),
+                cause,
+                moves: moves.unwrap_or_else(|| scene.group.moves.clone()),
+            });
+        }
         Err(why) => plan.hold(Hold::NoStandby {
             instance: heir.clone(),
             why: why.to_owned(),

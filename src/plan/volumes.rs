@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::fallback::{older_set, restore_set};
 use super::lineage::Lineage;
@@ -11,9 +11,11 @@ use super::release::LETS_GO_WITHIN;
 use super::scene::{Heir, Keeper, LAG, SaturatingTime, Scene};
 use super::step::{Hold, Plan, Reason, Step};
 use super::terms::{activate, needs_term};
-use crate::ids::{VolumeId, VolumeName};
+use crate::ids::{InstanceId, VolumeId, VolumeName};
 use crate::spec::VolumeSpec;
-use crate::world::{AttachmentState, Snapshot, SnapshotState, Standing, Volume, VolumeState};
+use crate::world::{
+    Attachment, AttachmentState, Snapshot, SnapshotState, Standing, Volume, VolumeState,
+};
 
 /// An attachment that takes longer than 90 s is stuck (the figure of the EBS CSI
 /// driver); five minutes more, by which this clock may be ahead.
@@ -294,12 +296,7 @@ fn leaving(scene: &Scene<'_>, heir: Heir<'_>, spec: &VolumeSpec, volume: &Volume
         && scene.here.is_some_and(|here| {
             !here.disks.contains_key(&volume.id) && !here.mounts.contains_key(&spec.name)
         });
-    let since = volume.attachments.first().and_then(|a| a.since);
-    let due = since.filter(|_| never_came).map(|since| {
-        since
-            .saturating_add_or_max(ATTACHES_WITHIN)
-            .saturating_add_or_max(LETS_GO_WITHIN)
-    });
+    let due = leaves_until(volume).filter(|_| never_came);
     if due.is_some_and(|due| scene.now >= due) {
         plan.step(Step::TakeBack {
             volume: volume.id.clone(),
@@ -313,6 +310,27 @@ fn leaving(scene: &Scene<'_>, heir: Heir<'_>, spec: &VolumeSpec, volume: &Volume
         None,
         due.filter(|due| scene.now < *due),
     );
+}
+
+/// When a volume should have come, and should have left after it did not.
+fn leaves_until(volume: &Volume) -> Option<Timestamp> {
+    let since = volume.attachments.first()?.since?;
+    let came = since.saturating_add_or_max(ATTACHES_WITHIN);
+    Some(came.saturating_add_or_max(LETS_GO_WITHIN))
+}
+
+/// Is a volume stuck on its way off this instance, where nobody can say whether
+/// force would lose something?
+pub(super) fn hangs(scene: &Scene<'_>, id: &InstanceId) -> bool {
+    let leaves = |a: &Attachment| {
+        a.instance == *id && matches!(a.state, AttachmentState::Detaching | AttachmentState::Busy)
+    };
+    let mut current = scene.lineages.values().filter_map(|l| l.current);
+    !scene.spec.agent
+        && current.any(|volume| {
+            let is_late = leaves_until(volume).is_some_and(|due| scene.now >= due);
+            is_late && volume.attachments.first().is_some_and(leaves)
+        })
 }
 
 /// What the instance is said to have may lag behind what the volume itself says.

@@ -4,14 +4,16 @@ use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Memory, Runner, Told, later};
-use crate::aws::{Focus, Outcome};
+use crate::aws::{AwsError, Focus, Outcome};
 use crate::host::Host;
 use crate::patience::takes_about;
-use crate::plan::Step;
+use crate::plan::{Plan, Step};
 use crate::spec::{GroupSpec, VolumeSpec};
 
 /// Said of a step that was under way when the process was frozen.
 const STOOD_STILL: &str = "this process stood still meanwhile";
+/// How long a refused capture counts as impossible: until it is tried again.
+const REFUSED_FOR: SignedDuration = SignedDuration::from_mins(3);
 
 impl<H: Host> Runner<H> {
     /// The steps of one plan do not depend on each other: calls go out at
@@ -33,7 +35,7 @@ impl<H: Host> Runner<H> {
                     () = self.stood_still() => Ok(Outcome::Overtaken(STOOD_STILL.to_owned())),
                     done = self.aws.act(spec, step, now) => done,
                 };
-                (*step, done.map_err(|e| (e.to_string(), e.is_denied())))
+                (*step, done.map_err(Failed::from))
             });
             let done = join_all(calls).await;
             self.thaw(spec, frozen).await;
@@ -45,7 +47,7 @@ impl<H: Host> Runner<H> {
                 self.tell(&Told::Doing(step));
                 let result = self.on_this_machine(spec, step).await;
                 let failed = result.is_err();
-                done.push((step, result.map(|()| Outcome::Done).map_err(|e| (e, false))));
+                done.push((step, result.map(|()| Outcome::Done).map_err(Failed::here)));
                 if failed {
                     break;
                 }
@@ -65,13 +67,16 @@ impl<H: Host> Runner<H> {
                     }
                     self.tell(&Told::Overtaken(step, &why));
                 }
-                Err((why, is_denied)) => {
+                Err(failed) => {
                     if !is_local(step) {
                         touched = Focus::ALL;
                     }
-                    denied |= is_denied;
-                    self.tell(&Told::Failed(step, &why));
-                    memory.last_error = Some(why);
+                    denied |= failed.is_denied;
+                    if is_capture(step) && failed.is_refused {
+                        memory.note_refused(step, self.clock.now());
+                    }
+                    self.tell(&Told::Failed(step, &failed.why));
+                    memory.last_error = Some(failed.why);
                 }
             }
         }
@@ -119,6 +124,53 @@ impl<H: Host> Runner<H> {
     }
 }
 
+impl Memory {
+    /// What can be captured makes older data needless, whatever the time is: its
+    /// zone may have come back, or somebody deleted the capture that there was.
+    /// Only AWS can say that it is out of reach, and only by refusing.
+    pub(super) fn may_still_capture(&self, plan: &Plan, now: Timestamp) -> bool {
+        let mut captures = plan.steps.iter().filter(|step| is_capture(step));
+        captures.any(|step| {
+            let refused = self.refused.get(&step.key());
+            refused.is_none_or(|at| now.duration_since(*at) > REFUSED_FOR)
+        })
+    }
+
+    fn note_refused(&mut self, capture: &Step, now: Timestamp) {
+        self.refused
+            .retain(|_, at| now.duration_since(*at) <= REFUSED_FOR);
+        self.refused.insert(capture.key(), now);
+    }
+}
+
+/// A step that failed, and what that means for the next turns.
+struct Failed {
+    why: String,
+    is_denied: bool,
+    /// It is not only that too much was asked for in too short a time.
+    is_refused: bool,
+}
+
+impl Failed {
+    fn here(why: String) -> Self {
+        Self {
+            why,
+            is_denied: false,
+            is_refused: true,
+        }
+    }
+}
+
+impl From<AwsError> for Failed {
+    fn from(error: AwsError) -> Self {
+        Self {
+            why: error.to_string(),
+            is_denied: error.is_denied(),
+            is_refused: !error.is_too_soon(),
+        }
+    }
+}
+
 fn is_local(step: &Step) -> bool {
     matches!(
         step,
@@ -126,6 +178,49 @@ fn is_local(step: &Step) -> bool {
     )
 }
 
+fn is_capture(step: &Step) -> bool {
+    matches!(step, Step::Capture { .. })
+}
+
 fn volume_named<'a>(spec: &'a GroupSpec, name: &crate::ids::VolumeName) -> Option<&'a VolumeSpec> {
     spec.volumes.iter().find(|v| v.name == *name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Epoch;
+    use crate::world::Consistency;
+    use crate::world::Shape;
+
+    fn capture(volume: &str) -> Step {
+        Step::Capture {
+            name: "data".into(),
+            volume: volume.into(),
+            epoch: Epoch(1),
+            incident: crate::ids::Incident::new("i-1/1"),
+            consistency: Consistency::Clean,
+            quiet_on: None,
+            shape: Shape::default(),
+            tags: std::collections::BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn older_data_is_used_only_while_every_capture_is_refused() {
+        let at = |second| later(Timestamp::UNIX_EPOCH, SignedDuration::from_secs(second));
+        let mut memory = Memory::new();
+        let mut plan = Plan::default();
+        assert!(!memory.may_still_capture(&plan, at(0)), "there is none");
+        plan.steps = vec![capture("vol-1"), capture("vol-2")];
+        assert!(memory.may_still_capture(&plan, at(0)));
+        memory.note_refused(&capture("vol-1"), at(0));
+        assert!(memory.may_still_capture(&plan, at(0)), "not vol-2's");
+        memory.note_refused(&capture("vol-2"), at(10));
+        assert!(!memory.may_still_capture(&plan, at(180)));
+        assert!(memory.may_still_capture(&plan, at(181)), "try it again");
+        // What nobody asks for any more is not kept for ever.
+        memory.note_refused(&capture("vol-3"), at(1_000));
+        assert_eq!(memory.refused.len(), 1);
+    }
 }

@@ -77,7 +77,10 @@ impl<H: Host> Runner<H> {
         let look_at = later(now, pause);
         // What is tried soon after is looked at along with it.
         let waits_first = !plan.waits.is_empty() && !is_soon_after(again, look_at, pause);
-        let next = if waits_first { look_at } else { again };
+        let looks = if waits_first { look_at } else { again };
+        let members = memory.members_due(now);
+        let members = members.filter(|at| later(*at, ALONG) < looks);
+        let next = members.unwrap_or(looks);
         let beats = memory.beats.values().copied();
         let beat = beats.filter(|at| *at > now && *at < next).min();
         let around = memory
@@ -88,6 +91,8 @@ impl<H: Host> Runner<H> {
             Focus::ALL
         } else if beat.is_some() {
             Focus::NONE
+        } else if members.is_some() {
+            Focus::GROUP
         } else if !waits_first && plan.steps.iter().any(drastic) {
             Focus::ALL
         } else {

@@ -190,7 +190,10 @@ fn close(
         let since = last_minute.checked_sub(hears_after).unwrap_or(opened);
         let unheard = hears_after.is_positive() && evidence.somebody_napped(since, entry.at);
         let nobody_knew = napped && (launch || !evidence.spec.agent) || alone || unheard;
-        if evidence.is_dark(instance, entry.at) || nobody_knew {
+        // Only a replacement ends that, where nobody on the instance can say what
+        // force would lose.
+        let hangs = launch && !evidence.spec.agent && evidence.hangs_on(instance, entry.at);
+        if evidence.is_dark(instance, entry.at) || nobody_knew || hangs {
             return Ok(());
         }
         return Err(format!("the {what} action of {instance} ended by {how:?}"));
@@ -207,6 +210,9 @@ fn close(
     if entry.who != instance && evidence.spec.agent {
         // Its time begins anew with each heir that has to let it have it.
         due = due.max(last_launch(evidence, instance, entry.at));
+    }
+    if entry.who == instance {
+        due = due.max(booted(evidence, instance, entry.at));
     }
     // Another one closes it in the stead of the instance's own agent only when
     // that had its time; where there is no agent, nobody waits for one.
@@ -230,6 +236,13 @@ fn close(
         ));
     }
     Ok(())
+}
+
+/// When it was last able to begin.
+fn booted(evidence: &Evidence<'_>, who: &str, at: Timestamp) -> Timestamp {
+    let until = evidence.entries.iter().take_while(|entry| entry.at <= at);
+    let boots = until.filter(|e| matches!(&e.what, What::Booted { instance } if instance == who));
+    boots.last().map_or(Timestamp::MIN, |entry| entry.at)
 }
 
 /// When its zone came back last, if it was dark: who is there is heard, and can

@@ -1,6 +1,6 @@
 //! Who could have acted then, and how soon could it?
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use rehome_region::What;
@@ -10,6 +10,9 @@ use super::Evidence;
 /// What happened a moment ago may not have been seen yet, even where describes do
 /// not lag: a look at everything carries a step for 15 s, and a call takes time.
 pub(super) const SEEN_AFTER: SignedDuration = SignedDuration::from_secs(20);
+
+/// A detach that takes so long is stuck.
+const HANGS: SignedDuration = SignedDuration::from_mins(2);
 
 /// What every runner has to live with, whatever it does.
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,6 +67,29 @@ impl Evidence<'_> {
     pub(super) fn somebody_napped(&self, from: Timestamp, until: Timestamp) -> bool {
         let mut naps = self.naps.iter();
         naps.any(|nap| nap.from < until && nap.until > from)
+    }
+
+    /// Is a volume stuck on its way off this instance?
+    pub(super) fn hangs_on(&self, instance: &str, at: Timestamp) -> bool {
+        let mut leaves: BTreeMap<&str, Timestamp> = BTreeMap::new();
+        for entry in self.entries.iter().take_while(|entry| entry.at <= at) {
+            match &entry.what {
+                What::Detaching {
+                    volume,
+                    instance: of,
+                    ..
+                } if of == instance => {
+                    leaves.entry(volume).or_insert(entry.at);
+                }
+                What::Detached { volume, .. } => {
+                    leaves.remove(volume.as_str());
+                }
+                _ => {}
+            }
+        }
+        leaves
+            .values()
+            .any(|since| at.duration_since(*since) >= HANGS)
     }
 
     /// For how long of this time was there nobody at all? No controller was awake,

@@ -154,7 +154,8 @@ pub(super) fn bounded_loss(evidence: &Evidence<'_>) -> Finding {
 }
 
 /// For how long somebody in the dark went on writing after an older set was
-/// chosen: that cannot be known then, and nobody chooses again for it.
+/// chosen: that cannot be known then, and nobody chooses again for it. Nor does
+/// the dark itself count: nobody reached the service, and nothing was written.
 fn written_since(ledger: &Ledger, term: &Term) -> SignedDuration {
     let Some(at) = chosen_at(ledger, term) else {
         return SignedDuration::ZERO;
@@ -164,10 +165,30 @@ fn written_since(ledger: &Ledger, term: &Term) -> SignedDuration {
         .iter()
         .filter(|other| other.path == term.path && other.from < at && other.volume != term.volume);
     // What is lost counts until this term began.
-    let ends = others.map(|other| other.until.unwrap_or(term.from).min(term.from));
-    ends.max()
-        .map_or(SignedDuration::ZERO, |last| last.duration_since(at))
-        .max(SignedDuration::ZERO)
+    let end = |other: &Term| other.until.unwrap_or(term.from).min(term.from);
+    let Some(last) = others.max_by_key(|other| end(other)) else {
+        return SignedDuration::ZERO;
+    };
+    let beyond = end(last).duration_since(at).max(SignedDuration::ZERO);
+    beyond.saturating_add(dark_within(
+        ledger,
+        &last.volume,
+        last.from,
+        at.min(end(last)),
+    ))
+}
+
+/// For how long of this time was the zone of this volume dark?
+fn dark_within(ledger: &Ledger, volume: &str, from: Timestamp, until: Timestamp) -> SignedDuration {
+    let zone = ledger.zone_of_volume(volume);
+    let nights = zone.and_then(|zone| ledger.dark.get(zone));
+    let spans = nights.into_iter().flatten().map(|(begin, end)| {
+        let end = end.unwrap_or(until).min(until);
+        end.duration_since((*begin).max(from))
+    });
+    spans
+        .filter(SignedDuration::is_positive)
+        .fold(SignedDuration::ZERO, SignedDuration::saturating_add)
 }
 
 /// When it was chosen what this term goes on with: for the first volume on its
@@ -226,14 +247,14 @@ fn capture_takes_too_long(evidence: &Evidence<'_>, volume: &str, at: Timestamp) 
     let written = terms.map(|term| term.until.unwrap_or(at)).max();
     let copies = ledger.snapshots.values();
     let of_all = copies.filter(|s| s.volume == volume && Some(s.started) >= written);
-    // What was deleted in the moments before was waited for all the same.
+    // What was deleted, or done, in the moments before was waited for all the same.
     let seen = evidence.seen_before(at);
     let kept = of_all.filter(|s| s.deleted.is_none_or(|deleted| deleted > seen));
     let first = kept.filter(|s| s.started <= at).min_by_key(|s| s.started);
     let patience = evidence.spec.policy.capture_timeout;
     let patience = patience.saturating_sub(evidence.conditions.clocks_off);
     first.is_some_and(|first| {
-        first.completed.is_none_or(|completed| completed > at)
+        first.completed.is_none_or(|completed| completed > seen)
             && at.duration_since(first.started) >= patience
     })
 }

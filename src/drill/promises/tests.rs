@@ -258,6 +258,17 @@ fn a_zone_that_comes_back_while_units_are_started_is_not_seen_yet() {
     let unseen = super::keepers::SEEN_AFTER.as_secs();
     back_for(unseen).holds(1);
     back_for(unseen + 1).breaks(1, "while i-1 still did");
+    // Nor could anybody tell one that was starting its units to go.
+    let goes = |lit| {
+        life()
+            .at(50, "nature", What::ZoneDown { zone: "b".into() })
+            .at(60, OLD, stops(OLD, "vol-1"))
+            .at(90, "aws", member(NEW, "Terminating:Wait"))
+            .at(lit, "nature", What::ZoneUp { zone: "b".into() })
+            .at(300, NEW, writes(NEW, "vol-2"))
+    };
+    goes(300 - unseen).holds(1);
+    goes(300 - unseen - 1).breaks(1, "while it was Terminating:Wait");
 }
 
 #[test]
@@ -389,14 +400,17 @@ fn of_two_captures_of_one_move_one_may_go() {
 
 #[test]
 fn losing_more_than_allowed_or_without_need_breaks_the_sixth_promise() {
-    let dark = |seconds| {
+    let dark = |chosen, seconds| {
         life()
             .at(50, "nature", What::ZoneDown { zone: "a".into() })
-            .at(60, NEW, volume("vol-2", "b", Some("snap-0")))
-            .at(70, NEW, loses(NEW, "vol-2", seconds))
+            .at(chosen, NEW, volume("vol-2", "b", Some("snap-0")))
+            .at(chosen, NEW, loses(NEW, "vol-2", seconds))
     };
-    dark(600).holds(6);
-    dark(4_000).breaks(6, "at most");
+    dark(60, 600).holds(6);
+    dark(60, 4_000).breaks(6, "at most");
+    // In the dark nothing is written.
+    dark(2_050, 5_600).holds(6);
+    dark(2_050, 5_601).breaks(6, "at most");
     let needless = life()
         .at(40, OLD, stops(OLD, "vol-1"))
         .at(60, NEW, volume("vol-2", "b", Some("snap-0")))
@@ -442,12 +456,40 @@ fn closing_an_action_too_early_too_late_or_not_at_all_breaks_the_eighth_promise(
     moved()
         .at(900, NEW, closed(NEW, "LAUNCHING", Closed::Continue))
         .breaks(8, "after its part was done");
+    // Its own agent cannot close it before it has booted.
+    let there = What::Booted {
+        instance: NEW.into(),
+    };
+    moved()
+        .at(850, "aws", there)
+        .at(900, NEW, closed(NEW, "LAUNCHING", Closed::Continue))
+        .holds(8);
     let early = life().at(110, "aws", member(NEW, "Pending:Wait")).at(
         111,
         NEW,
         closed(NEW, "LAUNCHING", Closed::Continue),
     );
     early.breaks(8, "before data was in its place");
+}
+
+#[test]
+fn a_launch_whose_volume_is_stuck_on_its_way_off_may_run_out_where_there_is_no_agent() {
+    let leaves = What::Detaching {
+        volume: "vol-2".into(),
+        instance: NEW.into(),
+        forced: false,
+    };
+    let ends = |second: i64, scenario: &str| {
+        let tale = Tale::default().at(100, "aws", leaves.clone()).at(
+            100 + second,
+            "aws",
+            closed(NEW, "LAUNCHING", Closed::TimedOut),
+        );
+        tale.judged(8, scenario, &BTreeMap::new(), &[])
+    };
+    assert!(ends(120, "no-agent").is_ok());
+    assert!(ends(119, "no-agent").is_err());
+    assert!(ends(120, "cross-zone").is_err(), "its agent can tell");
 }
 
 #[test]

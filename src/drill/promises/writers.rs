@@ -100,7 +100,9 @@ fn allowed(evidence: &Evidence<'_>, term: &Term) -> Result<(), String> {
     let lifecycle = lifecycle.unwrap_or_default();
     let seen = evidence.seen_before(term.from);
     let mut before = ledger.lifecycles_within(&term.instance, seen, term.from);
-    if is_out(lifecycle) && before.all(is_out) {
+    // Nor could one in the dark be told before the units it was starting ran.
+    let was_dark = evidence.is_dark(&term.instance, seen);
+    if is_out(lifecycle) && before.all(is_out) && !was_dark {
         return Err(format!(
             "{} began to write while it was {lifecycle}",
             term.instance

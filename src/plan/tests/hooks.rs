@@ -1,6 +1,6 @@
 //! Who completes which lifecycle action, who keeps it open, and until when.
 
-use super::worlds::{Story, at, cross_zone, expect, long_ago, open, served, words};
+use super::worlds::{Story, at, cross_zone, expect, long_ago, open, served, term, words};
 use crate::world::*;
 use Lifecycle::{InService, PendingWait, TerminatingWait};
 use SnapshotState::{Completed, Pending};
@@ -42,6 +42,36 @@ fn as_long_as_nobody_is_the_holder_whoever_may_become_it_keeps_all_open() {
     assert_eq!(opened_by("i-new", 2), [LAUNCH, TERMINATE]);
     assert_eq!(opened_by("i-old", 2), [TERMINATE], "it goes itself");
     assert_eq!(opened_by("i-old", 1), [TERMINATE]);
+}
+
+/// Its volume did not come, was taken back, and is stuck on that way, too: another
+/// instance in its place ends that, and Auto Scaling makes one where nobody
+/// heartbeats (swarm seeds 44212 and 61699).
+#[test]
+fn a_launch_that_a_stuck_volume_holds_up_runs_out_where_nobody_may_use_force() {
+    let story = |state, now| {
+        let mut story = Story::new()
+            .member("i-new", PendingWait, "a")
+            .instance("i-new", InstanceState::Running, at(0))
+            .volume("vol-1", "a", 1, term("i-new", at(20)), Some("i-new"))
+            .attachment("vol-1", state)
+            .address_on("i-new")
+            .at(now);
+        let volume = story.volumes().get_mut(&"vol-1".into()).unwrap();
+        volume.attachments[0].since = Some(at(20));
+        story
+    };
+    // Six and a half minutes to come, two to leave.
+    for state in [AttachmentState::Detaching, AttachmentState::Busy] {
+        assert_eq!(open(&story(state, 529).no_agent()), [LAUNCH]);
+        assert!(open(&story(state, 530).no_agent()).is_empty());
+        let its_agent_can_tell = story(state, 530).here("i-new", None, Workload::Stopped);
+        assert_eq!(open(&its_agent_can_tell), [LAUNCH]);
+    }
+    assert_eq!(
+        open(&story(AttachmentState::Attaching, 530).no_agent()),
+        [LAUNCH]
+    );
 }
 
 #[test]

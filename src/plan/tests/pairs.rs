@@ -219,6 +219,54 @@ fn a_holder_that_was_sent_to_stop_before_it_was_appointed_is_started() {
     assert!(!told(1).contains(&"start i-a".to_owned()));
 }
 
+/// The runner that should start the standby comes late: the alarm of a machine
+/// that is down rings, of course (swarm seed 62698).
+#[test]
+fn an_alarm_about_a_standby_that_is_not_up_yet_is_given_time() {
+    let called = |state, now| {
+        let story = pair(InstanceState::Running, state).only_addresses();
+        let story = appointed(story.address_on("i-a"), "i-b", 0);
+        let mut says = words(&ringing(story, -5000, &["i-b"]).at(now));
+        says.retain(|says| !says.starts_with('…'));
+        says
+    };
+    let back = ["make i-a the holder: alarm status has rung long enough"];
+    let start = "start i-b".to_owned();
+    assert!(called(InstanceState::Stopped, 1799).contains(&start));
+    // Who cannot be started by then is not. Nothing else is done: the next turn is
+    // for another holder, who is not to be fenced any more.
+    assert_eq!(called(InstanceState::Stopped, 1800), back);
+    assert!(!called(InstanceState::Running, 599).contains(&back[0].to_owned()));
+    assert_eq!(called(InstanceState::Running, 600), back);
+}
+
+/// Its volume was being taken from it when it was called back, and the detach is
+/// stuck: nobody could end that once it runs (swarm seed 61205).
+#[test]
+fn a_holder_is_started_after_the_volume_on_its_way_off_has_left() {
+    let at_once = |state, second| {
+        let story = serving(InstanceState::Running);
+        let mut story = story.instance("i-a", InstanceState::Stopped, long_ago());
+        let stopped = story.instances().get_mut(&"i-a".into()).unwrap();
+        stopped.told_to_end = Some(at(0));
+        let volume = story.volumes().get_mut(&"vol-1".into()).unwrap();
+        volume.attachments[0].state = state;
+        words(&appointed(story, "i-a", 0).at(second))
+    };
+    let by_force = "detach vol-1 from i-a by force".to_owned();
+    for (state, second, forced) in [
+        (AttachmentState::Detaching, 30, false),
+        (AttachmentState::Detaching, 120, true),
+        (AttachmentState::Busy, 30, true),
+    ] {
+        let says = at_once(state, second);
+        assert!(!says.contains(&"start i-a".to_owned()), "{says:?}");
+        assert_eq!(says.contains(&by_force), forced, "{says:?}");
+    }
+    let says = at_once(AttachmentState::Attached, 30);
+    assert!(says.contains(&"start i-a".to_owned()), "{says:?}");
+}
+
 /// The standby was in the dark when the primary ended, and for hours after that.
 #[test]
 fn a_holder_that_ec2_knows_no_longer_is_replaced() {
