@@ -37,6 +37,8 @@ const LOOK_AROUND: SignedDuration = SignedDuration::from_mins(10);
 /// And at who is a member at least this often: nobody tells an agent that its
 /// predecessor has come to its hook, or a controller that the heir is gone.
 const LOOK_AT_MEMBERS: SignedDuration = SignedDuration::from_secs(30);
+/// A describe may lag behind an event by so much.
+const SHOWS_WITHIN: SignedDuration = SignedDuration::from_mins(2);
 /// Every this many idle looks at the group, everything is looked at.
 const FULL_EVERY: u32 = 20;
 /// An action that was opened since the last look is heartbeated this soon.
@@ -115,6 +117,8 @@ struct Memory {
     refused: BTreeMap<String, Timestamp>,
     /// Since when somebody is being fenced, if the last plan was about nothing else.
     fences_since: Option<Timestamp>,
+    /// When something was last said to have happened.
+    woken: Option<Timestamp>,
     beats: BTreeMap<Action, Timestamp>,
     first_beat: SignedDuration,
     told: BTreeSet<String>,
@@ -124,6 +128,12 @@ struct Memory {
 }
 
 impl Memory {
+    /// Was something said to have happened that a describe may not show yet?
+    fn heard(&self, now: Timestamp) -> bool {
+        self.woken
+            .is_some_and(|at| now.duration_since(at) < SHOWS_WITHIN)
+    }
+
     fn new() -> Self {
         Self {
             seat: Seat::default(),
@@ -134,6 +144,7 @@ impl Memory {
             patience: Patience::default(),
             refused: BTreeMap::new(),
             fences_since: None,
+            woken: None,
             beats: BTreeMap::new(),
             first_beat: SignedDuration::ZERO,
             told: BTreeSet::new(),
@@ -217,7 +228,10 @@ impl<H: Host> Runner<H> {
                     tokio::select! {
                         biased; // else which comes first is drawn, and no drill repeats
                         () = self.pause(spec, &mut memory, &plan, None) => {}
-                        () = wake.notified() => memory.focus = Focus::ALL,
+                        () = wake.notified() => {
+                            memory.focus = Focus::ALL;
+                            memory.woken = Some(self.clock.now());
+                        }
                     }
                 }
                 Turned::Settled(plan) => {
@@ -226,7 +240,7 @@ impl<H: Host> Runner<H> {
                         memory.told.clear();
                     }
                     // Whoever keeps an action open will have to close it in time.
-                    let pause = if plan.keep_open.is_empty() {
+                    let pause = if plan.keep_open.is_empty() && !memory.heard(self.clock.now()) {
                         poll_every
                     } else {
                         poll_every.min(LOOK_AT_MEMBERS)
@@ -234,6 +248,9 @@ impl<H: Host> Runner<H> {
                     self.upkeep(spec, &mut memory, plan).await;
                     let woken = self.idle(spec, &mut memory, pause, wake).await;
                     idle_looks = idle_looks.wrapping_add(1);
+                    if woken == Some(Focus::ALL) {
+                        memory.woken = Some(self.clock.now());
+                    }
                     memory.focus = match woken {
                         Some(focus) => focus,
                         None if idle_looks.is_multiple_of(FULL_EVERY) => Focus::ALL,
