@@ -37,8 +37,6 @@ const LOOK_AROUND: SignedDuration = SignedDuration::from_mins(10);
 /// And at who is a member at least this often: nobody tells an agent that its
 /// predecessor has come to its hook, or a controller that the heir is gone.
 const LOOK_AT_MEMBERS: SignedDuration = SignedDuration::from_secs(30);
-/// A describe may lag behind an event by so much.
-const SHOWS_WITHIN: SignedDuration = SignedDuration::from_mins(2);
 /// Every this many idle looks at the group, everything is looked at.
 const FULL_EVERY: u32 = 20;
 /// An action that was opened since the last look is heartbeated this soon.
@@ -117,8 +115,6 @@ struct Memory {
     refused: BTreeMap<String, Timestamp>,
     /// Since when somebody is being fenced, if the last plan was about nothing else.
     fences_since: Option<Timestamp>,
-    /// When something was last said to have happened.
-    woken: Option<Timestamp>,
     beats: BTreeMap<Action, Timestamp>,
     first_beat: SignedDuration,
     told: BTreeSet<String>,
@@ -128,12 +124,6 @@ struct Memory {
 }
 
 impl Memory {
-    /// Was something said to have happened that a describe may not show yet?
-    fn heard(&self, now: Timestamp) -> bool {
-        self.woken
-            .is_some_and(|at| now.duration_since(at) < SHOWS_WITHIN)
-    }
-
     fn new() -> Self {
         Self {
             seat: Seat::default(),
@@ -144,7 +134,6 @@ impl Memory {
             patience: Patience::default(),
             refused: BTreeMap::new(),
             fences_since: None,
-            woken: None,
             beats: BTreeMap::new(),
             first_beat: SignedDuration::ZERO,
             told: BTreeSet::new(),
@@ -209,11 +198,15 @@ impl<H: Host> Runner<H> {
         self.recover(spec).await;
         let mut memory = Memory::new();
         let mut idle_looks = 0_u32;
+        let mut woken = false;
         loop {
             let turned = self.turn(spec, &mut memory).await;
             memory.has_seen_actions();
             match turned {
-                Turned::Acted => idle_looks = 0,
+                Turned::Acted => {
+                    idle_looks = 0;
+                    woken = false;
+                }
                 Turned::Failed(why) => {
                     tracing::error!(group = %spec.name, %why, "cannot go on; trying again later");
                     memory.focus = Focus::ALL;
@@ -225,13 +218,13 @@ impl<H: Host> Runner<H> {
                 }
                 Turned::Waits(plan) => {
                     idle_looks = 0;
-                    tokio::select! {
+                    woken = tokio::select! {
                         biased; // else which comes first is drawn, and no drill repeats
-                        () = self.pause(spec, &mut memory, &plan, None) => {}
-                        () = wake.notified() => {
-                            memory.focus = Focus::ALL;
-                            memory.woken = Some(self.clock.now());
-                        }
+                        () = self.pause(spec, &mut memory, &plan, None) => false,
+                        () = wake.notified() => true,
+                    };
+                    if woken {
+                        memory.focus = Focus::ALL;
                     }
                 }
                 Turned::Settled(plan) => {
@@ -239,19 +232,19 @@ impl<H: Host> Runner<H> {
                         self.tell(&Told::Settled);
                         memory.told.clear();
                     }
-                    // Whoever keeps an action open will have to close it in time.
-                    let pause = if plan.keep_open.is_empty() && !memory.heard(self.clock.now()) {
+                    // Whoever keeps an action open will have to close it in time; and
+                    // what woke this runner may not be shown yet.
+                    let shows_nothing = woken && plan.upkeep.is_empty();
+                    let pause = if plan.keep_open.is_empty() && !shows_nothing {
                         poll_every
                     } else {
                         poll_every.min(LOOK_AT_MEMBERS)
                     };
                     self.upkeep(spec, &mut memory, plan).await;
-                    let woken = self.idle(spec, &mut memory, pause, wake).await;
+                    let changed = self.idle(spec, &mut memory, pause, wake).await;
+                    woken = changed.is_some();
                     idle_looks = idle_looks.wrapping_add(1);
-                    if woken == Some(Focus::ALL) {
-                        memory.woken = Some(self.clock.now());
-                    }
-                    memory.focus = match woken {
+                    memory.focus = match changed {
                         Some(focus) => focus,
                         None if idle_looks.is_multiple_of(FULL_EVERY) => Focus::ALL,
                         None => Focus::idle(spec),
