@@ -57,9 +57,13 @@ impl AwsError {
         self.meaning == Meaning::Denied
     }
 
-    /// AWS would do it, later.
-    pub fn is_too_soon(&self) -> bool {
-        matches!(self.meaning, Meaning::Throttled | Meaning::TooSoon)
+    /// Does it say that what was to be captured is beyond AWS's own reach? Not what
+    /// time or a person can mend: a rate, a quota, a permission.
+    pub fn is_beyond_reach(&self) -> bool {
+        matches!(
+            self.meaning,
+            Meaning::Unavailable | Meaning::NoAnswer | Meaning::IncorrectState | Meaning::Other
+        )
     }
 
     pub(super) fn setup(
@@ -442,6 +446,21 @@ mod tests {
         for (code, message, status, expected) in table {
             assert_eq!(meaning(code, message, status), expected, "{code} {status}");
         }
+    }
+
+    #[test]
+    fn what_time_or_a_person_can_mend_is_not_beyond_reach() {
+        let is_beyond_reach = |code: &&str| error(code, "").is_beyond_reach();
+        let dark = ["InternalError", "IncorrectState", "SomethingNew"];
+        assert!(dark.iter().all(is_beyond_reach));
+        let mended = [
+            "RequestLimitExceeded",
+            "SnapshotCreationPerVolumeRateExceeded",
+            "ConcurrentSnapshotLimitExceeded",
+            "UnauthorizedOperation",
+            "RequestExpired",
+        ];
+        assert!(!mended.iter().any(is_beyond_reach));
     }
 
     #[test]

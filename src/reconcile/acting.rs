@@ -72,7 +72,7 @@ impl<H: Host> Runner<H> {
                         touched = Focus::ALL;
                     }
                     denied |= failed.is_denied;
-                    if is_capture(step) && failed.is_refused {
+                    if is_capture(step) && failed.is_beyond_reach {
                         memory.note_refused(step, self.clock.now());
                     }
                     self.tell(&Told::Failed(step, &failed.why));
@@ -147,8 +147,8 @@ impl Memory {
 struct Failed {
     why: String,
     is_denied: bool,
-    /// It is not only that too much was asked for in too short a time.
-    is_refused: bool,
+    /// AWS itself cannot reach what it is about.
+    is_beyond_reach: bool,
 }
 
 impl Failed {
@@ -156,7 +156,7 @@ impl Failed {
         Self {
             why,
             is_denied: false,
-            is_refused: true,
+            is_beyond_reach: false,
         }
     }
 }
@@ -166,7 +166,7 @@ impl From<AwsError> for Failed {
         Self {
             why: error.to_string(),
             is_denied: error.is_denied(),
-            is_refused: !error.is_too_soon(),
+            is_beyond_reach: error.is_beyond_reach(),
         }
     }
 }

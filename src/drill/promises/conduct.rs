@@ -178,25 +178,9 @@ fn close(
         return Ok(());
     }
     if how != Closed::Continue {
-        // Whoever sat in the dark could not be heard, and where agents run only
-        // an instance's own knows that it is well.
-        let napped = evidence
-            .keeper_napped(instance, opened, entry.at)
-            .is_positive();
-        let last_minute = entry.at.checked_sub(LAST_MINUTE).unwrap_or(opened);
-        let alone = evidence.nobody_there(last_minute, entry.at).is_positive();
-        // Whoever steps in for one that stood still hears of it no sooner.
-        let hears_after = evidence.conditions.hears_after;
-        let since = last_minute.checked_sub(hears_after).unwrap_or(opened);
-        let unheard = hears_after.is_positive() && evidence.somebody_napped(since, entry.at);
-        let nobody_knew = napped && (launch || !evidence.spec.agent) || alone || unheard;
-        // Only a replacement ends that, where nobody on the instance can say what
-        // force would lose.
-        let hangs = launch && !evidence.spec.agent && evidence.hangs_on(instance, entry.at);
-        if evidence.is_dark(instance, entry.at) || nobody_knew || hangs {
-            return Ok(());
-        }
-        return Err(format!("the {what} action of {instance} ended by {how:?}"));
+        return ran_out(evidence, instance, launch, opened, entry.at)
+            .then_some(())
+            .ok_or_else(|| format!("the {what} action of {instance} ended by {how:?}"));
     }
     let ready = if launch {
         launch_ready(evidence, instance, entry.at)?
@@ -236,6 +220,30 @@ fn close(
         ));
     }
     Ok(())
+}
+
+/// May this action have run out?
+fn ran_out(
+    evidence: &Evidence<'_>,
+    instance: &str,
+    launch: bool,
+    opened: Timestamp,
+    at: Timestamp,
+) -> bool {
+    // Whoever sat in the dark could not be heard, and where agents run only an
+    // instance's own knows that it is well.
+    let napped = evidence.keeper_napped(instance, opened, at).is_positive();
+    let last_minute = at.checked_sub(LAST_MINUTE).unwrap_or(opened);
+    let alone = evidence.nobody_there(last_minute, at).is_positive();
+    // Whoever steps in for one that stood still hears of it no sooner.
+    let hears_after = evidence.conditions.hears_after;
+    let since = last_minute.checked_sub(hears_after).unwrap_or(opened);
+    let unheard = hears_after.is_positive() && evidence.somebody_napped(since, at);
+    let nobody_knew = napped && (launch || !evidence.spec.agent) || alone || unheard;
+    // Only a replacement ends that, where nobody on the instance can say what
+    // force would lose.
+    let hangs = launch && !evidence.spec.agent && evidence.hangs_on(instance, at);
+    evidence.is_dark(instance, at) || nobody_knew || hangs
 }
 
 /// When it was last able to begin.
