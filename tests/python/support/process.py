@@ -11,7 +11,7 @@ PROJECT = Path(__file__).resolve().parents[3]
 REHOME = os.environ.get("REHOME_BIN", str(PROJECT / "target/debug/rehome"))
 
 # A machine may be slow; nothing here takes long on one that is not.
-PATIENCE = 60.0
+PATIENCE = 120.0
 ADDRESS = re.compile(r"\b(\d+\.\d+\.\d+\.\d+:\d+)\b")
 
 
