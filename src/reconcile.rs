@@ -111,8 +111,8 @@ struct Memory {
     /// When the members were last looked at.
     saw_members: Option<Timestamp>,
     patience: Patience,
-    /// When which capture was last refused.
-    refused: BTreeMap<String, Timestamp>,
+    /// When which capture was first refused, and last, and nothing else between.
+    refused: BTreeMap<String, (Timestamp, Timestamp)>,
     /// Since when somebody is being fenced, if the last plan was about nothing else.
     fences_since: Option<Timestamp>,
     beats: BTreeMap<Action, Timestamp>,

@@ -4,9 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::pair;
 use super::scene::{Heir, SaturatingTime, Scene};
-use super::step::{Cause, Plan, Reason, Step};
+use super::step::{Cause, Hold, Plan, Reason, Step, Wait};
 use crate::spec::Kind;
-use crate::world::{Alarm, Lifecycle, Standing, World};
+use crate::world::{Alarm, Instance, Lifecycle, Standing, World};
 
 /// Over which time moves are counted.
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -33,7 +33,7 @@ pub(super) fn heed(scene: &Scene<'_>, world: &World, plan: &mut Plan) {
             .since
             .saturating_add_or_max(policy.confirm_for)
             .max(rested(scene, holder, came))
-            .max(starts_until(scene, holder));
+            .max(starts_until(scene, holder, plan));
         if scene.now < due {
             plan.wait_until(
                 Reason::Confirming {
@@ -74,14 +74,17 @@ fn rested(scene: &Scene<'_>, holder: Heir<'_>, came: Timestamp) -> Timestamp {
         .saturating_add_or_max(scene.spec.policy.cooldown)
 }
 
-/// A standby that was called in and is not up yet: of course its alarm rings, and
-/// whoever calls it in may have come late to that.
-fn starts_until(scene: &Scene<'_>, holder: Heir<'_>) -> Timestamp {
-    let is_down = holder.instance.is_some_and(|i| i.state.is_down());
-    let called = holder.appointed.filter(|_| is_down);
-    called
-        .and_then(|_| scene.give_up_due())
-        .unwrap_or(Timestamp::MIN)
+/// A standby that was called in and has not been up since: of course its alarm
+/// rings, and whoever calls it in may have come late to that. One that has come,
+/// and is down again, is judged like any other.
+fn starts_until(scene: &Scene<'_>, holder: Heir<'_>, plan: &Plan) -> Timestamp {
+    let waits = |instance: &Instance| {
+        instance.state.is_down() && Some(instance.launched) < holder.appointed
+    };
+    let has_come = |wait: &Wait| matches!(wait.reason, Reason::Hold(Hold::HolderStopped { .. }));
+    let is_called = holder.instance.is_some_and(waits) && !plan.waits.iter().any(has_come);
+    let until = scene.give_up_due().filter(|_| is_called);
+    until.unwrap_or(Timestamp::MIN)
 }
 
 fn is_about(alarm: &Alarm, holder: Heir<'_>) -> bool {

@@ -262,9 +262,14 @@ pub(super) fn appoint_other(
     };
     match may_take_over(scene.instances.get(heir)) {
         Ok(()) => {
-            // Whatever else was to be done was for the old holder: the next turn
-            // serves the new one.
-            plan.steps.retain(|step| *step == Step::Quiesce);
+            // These serve the old holder: they would stop the new one, start one that
+            // nobody needs, or send it traffic. What else there is goes on: an
+            // appointment that cannot be noted must keep no data from being captured.
+            plan.steps.retain(|step| match step {
+                Step::Fence { instance, .. } => instance != heir,
+                Step::StartInstance { .. } | Step::Associate { .. } => false,
+                _ => true,
+            });
             plan.step(Step::Appoint {
                 heir: heir.clone(),
                 since: scene.now.max(after_all_noted(scene)),

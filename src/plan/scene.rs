@@ -219,10 +219,12 @@ impl<'a> Scene<'a> {
         Some(called.saturating_add_or_max(grant))
     }
 
-    /// From when on data that cannot be reached is given up for older data.
+    /// From when on data that cannot be reached is given up for older data: never
+    /// before whoever has it had its time to let go.
     pub(super) fn give_up_due(&self) -> Option<Timestamp> {
         let called = self.holder?.called()?;
-        Some(called.saturating_add_or_max(self.spec.policy.capture_timeout))
+        let due = called.saturating_add_or_max(self.spec.policy.capture_timeout);
+        Some(due).max(self.fence_due(None))
     }
 
     /// Until when data that cannot be seen may be on a volume that a describe does

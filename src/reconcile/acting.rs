@@ -14,6 +14,9 @@ use crate::spec::{GroupSpec, VolumeSpec};
 const STOOD_STILL: &str = "this process stood still meanwhile";
 /// How long a refused capture counts as impossible: until it is tried again.
 const REFUSED_FOR: SignedDuration = SignedDuration::from_mins(3);
+/// One refusal may be a bad moment of the API. A visit sits out the half dozen
+/// tries that this takes.
+const SURE_AFTER: SignedDuration = SignedDuration::from_secs(20);
 
 impl<H: Host> Runner<H> {
     /// The steps of one plan do not depend on each other: calls go out at
@@ -59,6 +62,10 @@ impl<H: Host> Runner<H> {
         let mut denied = false;
         for (step, result) in remote.into_iter().chain(local) {
             touched = touched.union(Focus::after(step));
+            if is_capture(step) {
+                let is_beyond_reach = result.as_ref().is_err_and(|e| e.is_beyond_reach);
+                memory.note_capture(step, is_beyond_reach, self.clock.now());
+            }
             match result {
                 Ok(Outcome::Done) => self.tell(&Told::Did(step)),
                 Ok(Outcome::Overtaken(why)) => {
@@ -72,9 +79,6 @@ impl<H: Host> Runner<H> {
                         touched = Focus::ALL;
                     }
                     denied |= failed.is_denied;
-                    if is_capture(step) && failed.is_beyond_reach {
-                        memory.note_refused(step, self.clock.now());
-                    }
                     self.tell(&Told::Failed(step, &failed.why));
                     memory.last_error = Some(failed.why);
                 }
@@ -127,19 +131,27 @@ impl<H: Host> Runner<H> {
 impl Memory {
     /// What can be captured makes older data needless, whatever the time is: its
     /// zone may have come back, or somebody deleted the capture that there was.
-    /// Only AWS can say that it is out of reach, and only by refusing.
+    /// Only AWS can say that it is out of reach, by refusing again and again.
     pub(super) fn may_still_capture(&self, plan: &Plan, now: Timestamp) -> bool {
         let mut captures = plan.steps.iter().filter(|step| is_capture(step));
         captures.any(|step| {
             let refused = self.refused.get(&step.key());
-            refused.is_none_or(|at| now.duration_since(*at) > REFUSED_FOR)
+            !refused.is_some_and(|(first, last)| {
+                now.duration_since(*last) <= REFUSED_FOR
+                    && last.duration_since(*first) >= SURE_AFTER
+            })
         })
     }
 
-    fn note_refused(&mut self, capture: &Step, now: Timestamp) {
+    fn note_capture(&mut self, capture: &Step, is_beyond_reach: bool, now: Timestamp) {
         self.refused
-            .retain(|_, at| now.duration_since(*at) <= REFUSED_FOR);
-        self.refused.insert(capture.key(), now);
+            .retain(|_, (_, last)| now.duration_since(*last) <= REFUSED_FOR);
+        if is_beyond_reach {
+            let (_, last) = self.refused.entry(capture.key()).or_insert((now, now));
+            *last = now;
+        } else {
+            self.refused.remove(&capture.key());
+        }
     }
 }
 
@@ -190,8 +202,7 @@ fn volume_named<'a>(spec: &'a GroupSpec, name: &crate::ids::VolumeName) -> Optio
 mod tests {
     use super::*;
     use crate::ids::Epoch;
-    use crate::world::Consistency;
-    use crate::world::Shape;
+    use crate::world::{Consistency, Shape};
 
     fn capture(volume: &str) -> Step {
         Step::Capture {
@@ -213,14 +224,25 @@ mod tests {
         let mut plan = Plan::default();
         assert!(!memory.may_still_capture(&plan, at(0)), "there is none");
         plan.steps = vec![capture("vol-1"), capture("vol-2")];
-        assert!(memory.may_still_capture(&plan, at(0)));
-        memory.note_refused(&capture("vol-1"), at(0));
-        assert!(memory.may_still_capture(&plan, at(0)), "not vol-2's");
-        memory.note_refused(&capture("vol-2"), at(10));
-        assert!(!memory.may_still_capture(&plan, at(180)));
-        assert!(memory.may_still_capture(&plan, at(181)), "try it again");
+        let refused = |memory: &mut Memory, volume: &str, second| {
+            memory.note_capture(&capture(volume), true, at(second));
+        };
+        for second in [0, 20] {
+            refused(&mut memory, "vol-1", second);
+        }
+        assert!(memory.may_still_capture(&plan, at(20)), "not vol-2's");
+        for second in [1, 20] {
+            refused(&mut memory, "vol-2", second);
+        }
+        assert!(memory.may_still_capture(&plan, at(20)), "not for long");
+        refused(&mut memory, "vol-2", 21);
+        assert!(!memory.may_still_capture(&plan, at(200)));
+        assert!(memory.may_still_capture(&plan, at(201)), "try it again");
+        // An answer that says something else ends it.
+        memory.note_capture(&capture("vol-2"), false, at(22));
+        assert!(memory.may_still_capture(&plan, at(22)));
         // What nobody asks for any more is not kept for ever.
-        memory.note_refused(&capture("vol-3"), at(1_000));
+        refused(&mut memory, "vol-3", 1_000);
         assert_eq!(memory.refused.len(), 1);
     }
 }

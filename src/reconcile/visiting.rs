@@ -170,9 +170,10 @@ impl Memory {
 /// or a person has helped.
 pub(super) fn fences_alone_since(plan: &Plan) -> Option<Timestamp> {
     let fence = |step: &Step| matches!(step, Step::Fence { .. });
-    let fenced = |wait: &Wait| matches!(wait.reason, Reason::Fencing { .. } | Reason::Hold(_));
-    let alone = plan.steps.iter().all(fence) && plan.waits.iter().all(fenced);
-    let since = plan.waits.iter().filter_map(|wait| wait.since);
+    let fenced = |wait: &&Wait| matches!(wait.reason, Reason::Fencing { .. });
+    let held = |wait: &Wait| matches!(wait.reason, Reason::Hold(_));
+    let alone = plan.steps.iter().all(fence) && plan.waits.iter().all(|w| fenced(&w) || held(w));
+    let since = plan.waits.iter().filter(fenced).filter_map(|w| w.since);
     since.min().filter(|_| alone)
 }
 

@@ -178,9 +178,10 @@ fn close(
         return Ok(());
     }
     if how != Closed::Continue {
-        return ran_out(evidence, instance, launch, opened, entry.at)
-            .then_some(())
-            .ok_or_else(|| format!("the {what} action of {instance} ended by {how:?}"));
+        if ran_out(evidence, instance, launch, opened, entry.at) {
+            return Ok(());
+        }
+        return Err(format!("the {what} action of {instance} ended by {how:?}"));
     }
     let ready = if launch {
         launch_ready(evidence, instance, entry.at)?
@@ -222,7 +223,7 @@ fn close(
     Ok(())
 }
 
-/// May this action have run out?
+/// Is it nobody's fault that this action ran out?
 fn ran_out(
     evidence: &Evidence<'_>,
     instance: &str,

@@ -62,6 +62,13 @@ fn a_dark_zone_is_waited_for_until_the_capture_time_out() {
     // That is decided on a new look alone, and nothing else of the kind is.
     let forsakes = |story: Story| story.plan().forsakes;
     assert!(forsakes(live(600)) && !forsakes(too_soon) && !forsakes(live(3601)));
+    // Not before its predecessor had its time to let go, whatever is configured.
+    let hasty = |now| {
+        let mut story = live(600).at(now);
+        story.spec.policy.capture_timeout = jiff::SignedDuration::from_secs(1);
+        restores(&story)
+    };
+    assert!(!hasty(59) && hasty(60));
     // Beyond max_data_loss a person decides.
     let too_old = live(3601).plan();
     assert!(

@@ -233,9 +233,19 @@ fn an_alarm_about_a_standby_that_is_not_up_yet_is_given_time() {
     let back = ["make i-a the holder: alarm status has rung long enough"];
     let start = "start i-b".to_owned();
     assert!(called(InstanceState::Stopped, 1799).contains(&start));
-    // Who cannot be started by then is not. Nothing else is done: the next turn is
-    // for another holder, who is not to be fenced any more.
+    // Who cannot be started by then is not; and the new holder is not fenced in the
+    // same turn.
     assert_eq!(called(InstanceState::Stopped, 1800), back);
+    // One that was up since it was called, or has come, is judged sooner.
+    let down = |launched, address| {
+        let story = pair(InstanceState::Running, InstanceState::Running).only_addresses();
+        let story = story.instance("i-b", InstanceState::Stopped, launched);
+        let story = appointed(story.address_on(address), "i-b", 0);
+        words(&ringing(story, -5000, &["i-b"]).at(601))
+    };
+    let judged = |says: &[String]| says.contains(&back[0].to_owned());
+    assert!(!judged(&down(long_ago(), "i-a")));
+    assert!(judged(&down(at(1), "i-a")) && judged(&down(long_ago(), "i-b")));
     assert!(!called(InstanceState::Running, 599).contains(&back[0].to_owned()));
     assert_eq!(called(InstanceState::Running, 600), back);
 }
