@@ -121,7 +121,7 @@ fn used(needs: &Needs<'_>, scope: &Scope) -> Statement {
 }
 
 /// What is written later on what is there already.
-fn noted(needs: &Needs<'_>, scope: &Scope) -> impl Iterator<Item = Statement> {
+fn noted(needs: &Needs<'_>, scope: &Scope) -> [Statement; 2] {
     let for_group = format!("aws:RequestTag/{}", tags::GROUP);
     let volumes = Statement::allow(
         "NoteOnOwnVolumes",
@@ -132,18 +132,16 @@ fn noted(needs: &Needs<'_>, scope: &Scope) -> impl Iterator<Item = Statement> {
     .when(EQUALS, of_group(), needs.owners())
     .when(EQUALS_IF_THERE, &for_group, needs.owners())
     .when(ALL_LIKE, TAG_KEYS, [our_tags()]);
-    let snapshots = needs.sets.then(|| {
-        Statement::allow(
-            "LabelOwnSnapshots",
-            "A set taken in one call gets the tags that differ, the user's among them, in a \
-             second one.",
-        )
-        .to(["ec2:CreateTags"])
-        .on([scope.snapshots()])
-        .when(EQUALS, of_group(), needs.owners())
-        .when(EQUALS, for_group, needs.owners())
-    });
-    [volumes].into_iter().chain(snapshots)
+    let snapshots = Statement::allow(
+        "LabelOwnSnapshots",
+        "A set taken in one call gets the tags that differ, the user's among them, in a \
+         second one; and a capture whose call was carried out late is called what it is.",
+    )
+    .to(["ec2:CreateTags"])
+    .on([scope.snapshots()])
+    .when(EQUALS, of_group(), needs.owners())
+    .when(EQUALS, for_group, needs.owners());
+    [volumes, snapshots]
 }
 
 fn of_group() -> String {

@@ -36,7 +36,7 @@ fn sids(policy: &Policy) -> Vec<&str> {
 }
 
 #[test]
-fn the_usual_group_needs_ten_statements() {
+fn the_usual_group_needs_eleven_statements() {
     let policy = made(ORDERS, Place::Instance);
     assert_eq!(
         sids(&policy),
@@ -47,6 +47,7 @@ fn the_usual_group_needs_ten_statements() {
             "TagWhatIsMade",
             "UseOwnVolumesAndSnapshots",
             "NoteOnOwnVolumes",
+            "LabelOwnSnapshots",
             "WorkOnMembers",
             "MoveOwnAddresses",
             "AnswerHooks",

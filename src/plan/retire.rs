@@ -5,14 +5,14 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::lineage::{Lineage, Set, sets};
 use super::scene::{SaturatingTime, Scene};
 use super::step::{LiveVolume, Plan, Retired, Step};
 use super::volumes::Placed;
 use crate::ids::{Incident, SnapshotId};
-use crate::world::{Snapshot, SnapshotState, Standing, Volume, VolumeState};
+use crate::world::{Consistency, Snapshot, SnapshotState, Standing, Volume, VolumeState};
 
 /// How much is deleted in one turn at the most.
 const AT_ONCE: usize = 5;
@@ -20,6 +20,9 @@ const AT_ONCE: usize = 5;
 /// How many sets may be on their way. EBS takes five snapshots of a volume at a
 /// time, and a capture must not be refused for them.
 const ON_THEIR_WAY: usize = 2;
+
+/// EC2 tells when an attachment or an instance began in whole seconds.
+const WHOLE_SECONDS: SignedDuration = SignedDuration::from_secs(1);
 
 pub(super) fn upkeep(scene: &Scene<'_>, placed: &Placed<'_>, plan: &mut Plan) {
     if !placed.complete {
@@ -32,26 +35,58 @@ pub(super) fn upkeep(scene: &Scene<'_>, placed: &Placed<'_>, plan: &mut Plan) {
     plan.upkeep = begun.into_iter().chain(labels).chain(retired).collect();
 }
 
-/// A set that is taken in one call is labelled in others, which may have failed.
+/// A set that is taken in one call is labelled in others, which may have failed;
+/// and what is belied gets the label that is true.
 fn labels<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = Step> + 'a {
-    let snapshots = scene
-        .lineages
-        .values()
-        .flat_map(|lineage| &lineage.snapshots);
-    let bare = snapshots.filter(|s| !s.labelled && s.state != SnapshotState::Unusable);
-    bare.filter_map(|s| {
-        Some(Step::Label {
-            snapshot: s.id.clone(),
-            of: LiveVolume {
-                name: s.name.clone()?,
-                volume: s.volume.clone(),
-                epoch: s.epoch,
-                shape: s.shape.clone(),
-                tags: s.tags.clone(),
-            },
-            incident: s.incident.clone()?,
+    scene.lineages.values().flat_map(|lineage| {
+        let usable = lineage
+            .snapshots
+            .iter()
+            .filter(|s| s.state != SnapshotState::Unusable);
+        usable.filter_map(|s| {
+            if is_belied(scene, lineage, s) {
+                label(s, live_at(s.started))
+            } else if s.labelled {
+                None
+            } else {
+                label(s, s.incident.clone()?)
+            }
         })
     })
+}
+
+fn label(snapshot: &Snapshot, incident: Incident) -> Option<Step> {
+    Some(Step::Label {
+        snapshot: snapshot.id.clone(),
+        of: LiveVolume {
+            name: snapshot.name.clone()?,
+            volume: snapshot.volume.clone(),
+            epoch: snapshot.epoch,
+            shape: snapshot.shape.clone(),
+            tags: snapshot.tags.clone(),
+        },
+        incident,
+    })
+}
+
+/// A capture whose call hung, or whose sender stood still, may be carried out when
+/// the next holder writes already. It is called clean, and is a moment of a life.
+fn is_belied(scene: &Scene<'_>, lineage: &Lineage<'_>, snapshot: &Snapshot) -> bool {
+    let Some(volume) = lineage.current.filter(|v| v.id == snapshot.volume) else {
+        return false;
+    };
+    let begun_before = |at: Timestamp| at.saturating_add_or_max(WHOLE_SECONDS) < snapshot.started;
+    snapshot.consistency == Consistency::Clean
+        && volume.attachments.iter().any(|on| {
+            let instance = scene.instances.get(&on.instance);
+            on.since.is_some_and(begun_before)
+                && instance.is_some_and(|i| !i.state.is_down() && begun_before(i.launched))
+        })
+}
+
+/// The incident of a set that is taken at this moment of a life.
+fn live_at(moment: Timestamp) -> Incident {
+    Incident::new(format!("live/{}", moment.as_millisecond()))
 }
 
 /// The next periodic set, all volumes in one call.
@@ -93,7 +128,7 @@ pub(super) fn live(scene: &Scene<'_>, placed: &Placed<'_>) -> Option<Step> {
     let holder = scene.holder?;
     Some(Step::SnapshotLive {
         instance: holder.id.clone(),
-        incident: Incident::new(format!("live/{}", scene.now.as_millisecond())),
+        incident: live_at(scene.now),
         volumes: placed
             .active
             .iter()

@@ -129,7 +129,8 @@ pub enum Step {
         incident: Incident,
         volumes: Vec<LiveVolume>,
     },
-    /// Write on a snapshot of a live set what its volume knows.
+    /// Write on a snapshot of a live set what its volume knows; or on one that was
+    /// to be a quiet capture that it is a live one.
     Label {
         snapshot: SnapshotId,
         of: LiveVolume,

@@ -90,6 +90,47 @@ fn what_does_not_say_whose_data_it_is_is_labelled_and_no_older_set_deleted_for_i
     assert_eq!(upkeep(&story), ["label snap-2 as data"]);
 }
 
+/// Its call hung, or whoever sent it stood still, until the next holder wrote: tale
+/// 67239 of the swarm.
+#[test]
+fn a_capture_that_came_when_somebody_wrote_is_called_what_it_is() {
+    let capture = |attached: Option<i64>, launched, state| {
+        let mut story = served().at(60).capture("snap-1", "vol-2", state);
+        story.snapshots().get_mut(&"snap-1".into()).unwrap().started = at(10);
+        let volume = story.volumes().get_mut(&"vol-2".into()).unwrap();
+        volume.attachments[0].since = attached.map(at);
+        story.instance("i-1", InstanceState::Running, at(launched))
+    };
+    let step = |story: &Story| story.plan().upkeep;
+    let belied = capture(Some(8), 8, Pending);
+    let Some(Step::Label { incident, of, .. }) = step(&belied).pop() else {
+        panic!("{:?}", upkeep(&belied));
+    };
+    assert_eq!(
+        incident,
+        Incident::new(format!("live/{}", at(10).as_millisecond()))
+    );
+    assert_eq!((of.volume, of.epoch), ("vol-2".into(), Epoch(1)));
+    // It was quiet before anyone who was up had the volume, and until it is known
+    // that one had: EC2 tells that in whole seconds.
+    assert_eq!(step(&capture(Some(9), 8, Completed)), []);
+    assert_eq!(step(&capture(Some(8), 9, Completed)), []);
+    assert_eq!(step(&capture(None, 8, Completed)), []);
+    // What is of no use needs no label, what is called crash-consistent is, and
+    // another volume's moments are its own.
+    assert_eq!(step(&capture(Some(8), 8, Unusable)), []);
+    let mut crash = belied.clone();
+    crash
+        .snapshots()
+        .get_mut(&"snap-1".into())
+        .unwrap()
+        .consistency = Consistency::Crash;
+    assert_eq!(step(&crash), []);
+    let mut other = belied.clone();
+    other.snapshots().get_mut(&"snap-1".into()).unwrap().volume = "vol-1".into();
+    assert_eq!(step(&other), []);
+}
+
 #[test]
 fn a_person_is_told_why_there_is_no_whole_set_to_be_taken() {
     let asked = |story: &Story| snapshot(&story.world, &story.spec, story.now);
