@@ -278,6 +278,11 @@ impl Ledger {
         matches!(last, Some("stopped" | "terminated"))
     }
 
+    pub fn has_ended(&self, instance: &str, at: Timestamp) -> bool {
+        let mut states = self.states.get(instance).into_iter().flatten();
+        states.any(|(since, state)| *since <= at && state == "terminated")
+    }
+
     /// A disk that was never the group's: a root volume.
     pub fn is_foreign(&self, volume: &str) -> bool {
         let life = self.volumes.get(volume);

@@ -36,8 +36,10 @@ const EVENT_DELAY: Duration = Duration::from_millis(500);
 const VISIT: SignedDuration = SignedDuration::from_mins(4);
 const SCHEDULE: SignedDuration = SignedDuration::from_mins(5);
 const RETRY: SignedDuration = SignedDuration::from_secs(30);
-/// When it looks again at what is settled although something happened.
-const LAG: SignedDuration = SignedDuration::from_mins(2);
+/// When it looks again at what is settled although something happened; and when
+/// once more.
+const LAG: SignedDuration = SignedDuration::from_secs(30);
+const LONG_LAG: SignedDuration = SignedDuration::from_mins(2);
 
 /// How soon a runner that was killed runs again.
 const RESTART_AFTER: Duration = Duration::from_secs(2);
@@ -134,7 +136,7 @@ impl Stage {
         // Few answers are as old as twice what nearly all of them keep to.
         let lag = self.weather.lag.unwrap_or_default() * 2;
         if self.function && lag.is_positive() {
-            lag.saturating_add(LAG)
+            lag.saturating_add(LONG_LAG)
         } else {
             lag
         }
@@ -345,25 +347,28 @@ impl Stage {
 /// A function: it comes when something happens or when it said it would, does
 /// what can be done, and leaves. A schedule sends it besides.
 async fn visits(mut runner: Runner<Guest>, spec: GroupSpec, wake: Rc<Notify>) {
-    let mut is_news = false;
+    let mut looks: Vec<SignedDuration> = Vec::new();
     loop {
         let now = runner.clock.now();
         let visit = Visit {
             until: now.saturating_add(VISIT).unwrap_or(Timestamp::MAX),
             stay: Stay::Briefly,
         };
-        let back_in = match runner.visit(&spec, visit).await {
-            Left::Settled if is_news => LAG,
-            Left::Settled => SCHEDULE,
+        let left = runner.visit(&spec, visit).await;
+        if !matches!(left, Left::Settled) {
+            looks.clear();
+        }
+        let back_in = match left {
+            Left::Settled => looks.pop().unwrap_or(SCHEDULE),
             Left::Unsettled { back_in, .. } => back_in.min(SCHEDULE),
             Left::Failed(_) => RETRY,
         };
         let back_in = Duration::try_from(back_in).unwrap_or_default();
-        is_news = tokio::select! {
+        tokio::select! {
             biased;
-            () = wake.notified() => true,
-            () = tokio::time::sleep(back_in) => false,
-        };
+            () = wake.notified() => looks = vec![LONG_LAG.saturating_sub(LAG), LAG],
+            () = tokio::time::sleep(back_in) => {}
+        }
     }
 }
 

@@ -55,6 +55,12 @@ pub(super) fn complete(scene: &Scene<'_>, world: &World, placed: &Placed<'_>, pl
             continue;
         }
         plan.keep_open.push(action);
+        // Whoever has nothing else to do is there when it becomes his.
+        if !ours && plan.is_settled() {
+            let instance = id.clone();
+            let due = scene.fence_due(Some(id));
+            plan.wait_until(Reason::PredecessorLetsGo { instance }, None, due);
+        }
         // Whoever waits for it has to look for it.
         if let Some(volume) = unseen(scene).filter(|_| ours && transition == Transition::Terminate)
         {
@@ -137,11 +143,12 @@ fn launched(scene: &Scene<'_>, world: &World, placed: &Placed<'_>) -> bool {
 /// Its volumes are quiet and their captures *started*: a snapshot holds the
 /// moment it was asked for, so waiting for its end would only cost time.
 fn has_let_go(scene: &Scene<'_>, id: &InstanceId) -> bool {
-    // Which volume it is, and who has it, is not known before that. Who is down
-    // has nothing to let go of.
+    // Which volume it is, and who has it, is not known before that. An instance
+    // that has ended has let go; the end of one that is stopped may take the
+    // volume with it.
     let instance = scene.instances.get(id);
-    let is_down = instance.is_some_and(|instance| instance.state.is_down());
-    if unseen(scene).is_some() && !is_down {
+    let has_ended = instance.is_some_and(|i| i.state == InstanceState::Terminated);
+    if unseen(scene).is_some() && !has_ended {
         return false;
     }
     scene

@@ -410,6 +410,8 @@ fn quiet_since(
             .filter(|s| s.volume == term.volume && s.started >= until);
         match captured.map(|snapshot| snapshot.started).min() {
             Some(started) if started <= at => since = since.max(started),
+            // Nothing of it depends on this action.
+            _ if ledger.has_ended(instance, at) && may_be_unseen(evidence, &term.volume, at) => {}
             _ => {
                 return Err(format!(
                     "the terminate action of {instance} was closed before {} was captured",
@@ -419,6 +421,13 @@ fn quiet_since(
         }
     }
     Ok(since)
+}
+
+/// Is it so young that a describe may not show it?
+fn may_be_unseen(evidence: &Evidence<'_>, volume: &str, at: Timestamp) -> bool {
+    let life = evidence.ledger.volumes.get(volume);
+    let created = life.and_then(|life| life.created);
+    created.is_some_and(|created| created > evidence.seen_before(at))
 }
 
 /// Did the data of this volume go on in another zone?

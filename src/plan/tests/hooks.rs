@@ -1,6 +1,6 @@
 //! Who completes which lifecycle action, who keeps it open, and until when.
 
-use super::worlds::{Story, at, cross_zone, expect, long_ago, open, served, term, words};
+use super::worlds::{Story, at, cross_zone, expect, long_ago, open, served, term, waits, words};
 use crate::world::*;
 use Lifecycle::{InService, PendingWait, TerminatingWait};
 use SnapshotState::{Completed, Pending};
@@ -196,6 +196,25 @@ fn the_warm_pool_moves_nothing_in_either_direction() {
     );
 }
 
+/// Its agent was gone, and everyone else found all settled six seconds before it
+/// became theirs: tale 71920 of the swarm.
+#[test]
+fn an_action_of_another_is_waited_for_until_it_becomes_ones_own() {
+    let left = |second| {
+        let mut story = addresses_alone().here("i-new", None, Workload::None);
+        let hooks = &mut story.group().hooks;
+        hooks.retain(|h| h.transition == Transition::Terminate);
+        waits(&story.at(second))
+    };
+    let until = (
+        "i-old is expected to let go by itself".to_owned(),
+        None,
+        Some(at(60)),
+    );
+    assert_eq!(left(59), [until]);
+    assert_eq!(left(60), []);
+}
+
 #[test]
 fn of_several_hooks_the_one_named_after_rehome_is_meant() {
     let hooks = |names: &[&str]| {
@@ -214,7 +233,7 @@ fn of_several_hooks_the_one_named_after_rehome_is_meant() {
     let done = |hook: &str| [format!("complete the launch action of i-new (hook {hook})")];
     let which =
         ["… the group has 2 launch hooks: put \"rehome\" into the name of the one that is meant"];
-    assert_eq!(hooks(&[]), [""; 0]);
+    assert_eq!(hooks(&[]), ["… i-old is expected to let go by itself"]);
     assert_eq!(hooks(&["other"]), done("other"));
     assert_eq!(hooks(&["other", "my-rehome"]), done("my-rehome"));
     assert_eq!(hooks(&["other", "another"]), which);
@@ -260,9 +279,9 @@ fn nobody_ends_as_long_as_the_volume_with_the_newest_data_is_not_to_be_seen() {
     };
     assert_eq!(ends(299), (false, 1));
     assert_eq!(ends(300), (true, 0));
-    // Who is down has nothing to let go of.
-    let is_down = story(100).instance("i-old", InstanceState::Stopped, long_ago());
-    assert!(completes(&is_down, TERMINATE));
+    // Who has ended has let go. With one that is stopped, the volume may end.
+    let is = |state| completes(&story(100).instance("i-old", state, long_ago()), TERMINATE);
+    assert!(is(InstanceState::Terminated) && !is(InstanceState::Stopped));
 }
 
 #[test]

@@ -245,7 +245,7 @@ fn an_alarm_about_a_standby_that_is_not_up_yet_is_given_time() {
     };
     let judged = |says: &[String]| says.contains(&back[0].to_owned());
     assert!(!judged(&down(long_ago(), "i-a")));
-    assert!(judged(&down(at(1), "i-a")) && judged(&down(long_ago(), "i-b")));
+    assert!(judged(&down(at(0), "i-a")) && judged(&down(long_ago(), "i-b")));
     assert!(!called(InstanceState::Running, 599).contains(&back[0].to_owned()));
     assert_eq!(called(InstanceState::Running, 600), back);
 }

@@ -24,9 +24,10 @@ use crate::wake::{self, Strangers, Subject};
 /// When to go on with a visit that had to be abandoned.
 const ABANDONED: SignedDuration = SignedDuration::from_secs(5);
 /// When to look again at what is settled although something is said to have
-/// happened: a describe may lag behind the event, and nobody else may come before
-/// a lifecycle action has run out.
-const LAG: SignedDuration = SignedDuration::from_mins(2);
+/// happened: a describe may lag behind the event, by a moment as a rule, and nobody
+/// else may come before a lifecycle action has run out. The far one first: with the
+/// near one on its way none is left.
+const LAGS: [SignedDuration; 2] = [SignedDuration::from_mins(2), SignedDuration::from_secs(30)];
 
 /// What lasts from one invocation to the next. All of it only saves calls.
 pub(super) struct Function {
@@ -217,9 +218,10 @@ impl Function {
         let visited = by(bounds.visits, self.clock.now(), visited).await;
         let (back_in, waits, keeps_open) = match visited {
             Some(Left::Settled) => {
-                if is_news && onward.is_by_message() {
+                let lags = LAGS.iter().filter(|_| is_news && onward.is_by_message());
+                for lag in lags {
                     // To look twice is a precaution: the event is done with.
-                    let left = self.leave_message(&spec.name, onward, LAG, bounds).await;
+                    let left = self.leave_message(&spec.name, onward, *lag, bounds).await;
                     if let Err(why) = left {
                         tracing::warn!(group = %spec.name, why, "cannot look once more");
                     }
