@@ -218,13 +218,8 @@ impl Function {
         let visited = by(bounds.visits, self.clock.now(), visited).await;
         let (back_in, waits, keeps_open) = match visited {
             Some(Left::Settled) => {
-                let lags = LAGS.iter().filter(|_| is_news && onward.is_by_message());
-                for lag in lags {
-                    // To look twice is a precaution: the event is done with.
-                    let left = self.leave_message(&spec.name, onward, *lag, bounds).await;
-                    if let Err(why) = left {
-                        tracing::warn!(group = %spec.name, why, "cannot look once more");
-                    }
+                if is_news && onward.is_by_message() {
+                    self.look_again(&spec.name, onward, bounds).await;
                 }
                 return Ok(Standing::Settled);
             }
@@ -244,6 +239,15 @@ impl Function {
             }
             Onward::Schedule if !keeps_open => Ok(Standing::Awaited),
             Onward::Schedule | Onward::Nobody => Err(nobody_goes_on(&spec.name, &waits)),
+        }
+    }
+
+    /// It is a precaution: the event is done with, whatever comes of this.
+    async fn look_again(&self, group: &GroupName, onward: &Onward, bounds: Bounds) {
+        for lag in LAGS {
+            if let Err(why) = self.leave_message(group, onward, lag, bounds).await {
+                tracing::warn!(%group, why, "cannot look once more");
+            }
         }
     }
 
