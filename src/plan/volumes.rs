@@ -76,7 +76,28 @@ pub(super) fn bring<'a>(scene: &Scene<'a>, plan: &mut Plan) -> Placed<'a> {
     let chosen = settle(scene, wanted, plan);
     attach_all(scene, heir, &chosen, plan);
     activate(scene, heir, &chosen, &mut placed, plan);
+    tell_rivals(scene, &placed, plan);
     placed
+}
+
+/// Once the holder has let go of its own, nothing tells it from a rival that began
+/// the same term: what lost says so before.
+fn tell_rivals(scene: &Scene<'_>, placed: &Placed<'_>, plan: &mut Plan) {
+    for (name, volume) in &placed.active {
+        let others = scene
+            .lineages
+            .get(*name)
+            .into_iter()
+            .flat_map(|l| &l.others);
+        let claims = |other: &&&Volume| {
+            matches!(other.standing, Standing::Active(_)) && other.epoch == volume.epoch
+        };
+        for rival in others.filter(claims).filter(|v| v.attachments.is_empty()) {
+            plan.step(Step::Supersede {
+                volume: rival.id.clone(),
+            });
+        }
+    }
 }
 
 /// Claims that only a person can settle.
