@@ -47,7 +47,11 @@ pub enum Outcome {
 pub enum Closed {
     Continue,
     Abandon,
+    /// The heartbeat time-out passed, and nobody had kept it open.
     TimedOut,
+    /// It was kept open for as long as Auto Scaling lets anybody: a hundred
+    /// heartbeat time-outs, or 48 hours.
+    GlobalTimeout,
     /// Auto Scaling itself took the member another way, and asks no more.
     Withdrawn,
 }

@@ -62,7 +62,7 @@ fn a_heartbeat_begins_the_period_anew_up_to_the_global_time_out() {
         (3_000.0..3_001.0).contains(&held),
         "a hundred heartbeat time-outs, not {held} s"
     );
-    assert_eq!(closings(&world, &old)[0].0, Closed::TimedOut);
+    assert_eq!(closings(&world, &old)[0].0, Closed::GlobalTimeout);
     assert!(closings(&world, &old)[0].1 >= 100);
 }
 

@@ -154,19 +154,18 @@ pub(crate) fn time_out(
     now: Timestamp,
 ) {
     let over = |action: &&LifecycleAction| action.token == token && action.deadline <= now;
-    let found = member(region, name, instance).and_then(|member| member.actions.iter().find(over));
-    if let Some(default_result) = found.map(|action| action.default_result) {
-        close(
-            region,
-            name,
-            instance,
-            token,
-            default_result,
-            Closed::TimedOut,
-            "aws",
-            now,
-        );
-    }
+    let Some(action) =
+        member(region, name, instance).and_then(|member| member.actions.iter().find(over))
+    else {
+        return;
+    };
+    let verdict = action.default_result;
+    let how = if action.deadline < action.last_deadline {
+        Closed::TimedOut
+    } else {
+        Closed::GlobalTimeout
+    };
+    close(region, name, instance, token, verdict, how, "aws", now);
 }
 
 /// The member goes another way: what was asked needs no answer any more.

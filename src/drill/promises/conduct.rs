@@ -177,17 +177,20 @@ fn close(
     if how == Closed::Withdrawn {
         return Ok(());
     }
+    let ready = if launch {
+        launch_ready(evidence, instance, entry.at)
+    } else {
+        quiet_since(evidence, instance, entry.at)
+    };
     if how != Closed::Continue {
-        if ran_out(evidence, instance, launch, opened, entry.at) {
+        // Nobody can keep it open for longer: it must not have been done by then.
+        let was_kept = how == Closed::GlobalTimeout && ready.is_err();
+        if was_kept || ran_out(evidence, instance, launch, opened, entry.at) {
             return Ok(());
         }
         return Err(format!("the {what} action of {instance} ended by {how:?}"));
     }
-    let ready = if launch {
-        launch_ready(evidence, instance, entry.at)?
-    } else {
-        quiet_since(evidence, instance, entry.at)?
-    };
+    let ready = ready?;
     let mut due = ready
         .max(opened)
         .max(resized(evidence, entry.at))

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod actions;
+
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -443,75 +445,6 @@ fn an_address_at_the_wrong_instance_breaks_the_seventh_promise() {
     moved()
         .at(226, OLD, moves(OLD, "InService"))
         .breaks(7, "although i-2 is the holder");
-}
-
-#[test]
-fn closing_an_action_too_early_too_late_or_not_at_all_breaks_the_eighth_promise() {
-    moved()
-        .at(107, "aws", closed(OLD, "TERMINATING", Closed::TimedOut))
-        .breaks(8, "ended by TimedOut");
-    life()
-        .at(101, OLD, closed(OLD, "TERMINATING", Closed::Continue))
-        .breaks(8, "while it wrote");
-    moved()
-        .at(900, NEW, closed(NEW, "LAUNCHING", Closed::Continue))
-        .breaks(8, "after its part was done");
-    // Its own agent cannot close it before it has booted.
-    let there = What::Booted {
-        instance: NEW.into(),
-    };
-    moved()
-        .at(850, "aws", there)
-        .at(900, NEW, closed(NEW, "LAUNCHING", Closed::Continue))
-        .holds(8);
-    let early = life().at(110, "aws", member(NEW, "Pending:Wait")).at(
-        111,
-        NEW,
-        closed(NEW, "LAUNCHING", Closed::Continue),
-    );
-    early.breaks(8, "before data was in its place");
-}
-
-#[test]
-fn a_launch_whose_volume_is_stuck_on_its_way_off_may_run_out_where_there_is_no_agent() {
-    let leaves = What::Detaching {
-        volume: "vol-2".into(),
-        instance: NEW.into(),
-        forced: false,
-    };
-    let ends = |second: i64, scenario: &str| {
-        let tale = Tale::default().at(100, "aws", leaves.clone()).at(
-            100 + second,
-            "aws",
-            closed(NEW, "LAUNCHING", Closed::TimedOut),
-        );
-        tale.judged(8, scenario, &BTreeMap::new(), &[])
-    };
-    assert!(ends(120, "no-agent").is_ok());
-    assert!(ends(119, "no-agent").is_err());
-    assert!(ends(120, "cross-zone").is_err(), "its agent can tell");
-}
-
-#[test]
-fn where_agents_are_alone_an_action_waits_for_the_next_one() {
-    let timed_out = |agents_alone: bool| {
-        let mut tale = moved().at(107, "aws", closed(OLD, "TERMINATING", Closed::TimedOut));
-        tale.1.controllers = agents_alone.then_some(&[][..]);
-        tale
-    };
-    timed_out(false).breaks(8, "ended by TimedOut");
-    timed_out(true).holds(8);
-    let there = What::Booted {
-        instance: NEW.into(),
-    };
-    let boots = |at, closes| {
-        let mut tale = moved().at(at, "aws", there.clone());
-        tale = tale.at(closes, NEW, closed(OLD, "TERMINATING", Closed::Continue));
-        tale.1.controllers = Some(&[]);
-        tale
-    };
-    boots(1_000, 1_010).holds(8);
-    boots(1_000, 1_300).breaks(8, "after its part was done");
 }
 
 #[test]
