@@ -108,6 +108,8 @@ struct Memory {
     world: Option<World>,
     focus: Focus,
     looked_around: Option<Timestamp>,
+    /// The last look was the short one of a settled runner.
+    glanced: bool,
     /// When the members were last looked at.
     saw_members: Option<Timestamp>,
     patience: Patience,
@@ -130,6 +132,7 @@ impl Memory {
             world: None,
             focus: Focus::ALL,
             looked_around: None,
+            glanced: false,
             saw_members: None,
             patience: Patience::default(),
             refused: BTreeMap::new(),
@@ -244,6 +247,7 @@ impl<H: Host> Runner<H> {
                     let changed = self.idle(spec, &mut memory, pause, wake).await;
                     woken = changed.is_some();
                     idle_looks = idle_looks.wrapping_add(1);
+                    memory.glanced = changed.is_none();
                     memory.focus = match changed {
                         Some(focus) => focus,
                         None if idle_looks.is_multiple_of(FULL_EVERY) => Focus::ALL,
@@ -292,6 +296,11 @@ impl<H: Host> Runner<H> {
     ) -> Turned {
         if plan.is_settled() {
             return Turned::Settled(plan);
+        }
+        // Since it saw everything else, others may have moved everything.
+        if std::mem::take(&mut memory.glanced) && !memory.is_fresh(seen_at) {
+            memory.focus = Focus::ALL;
+            return Turned::Acted;
         }
         if plan.steps.is_empty() {
             return Turned::Waits(plan);
@@ -479,7 +488,8 @@ impl Memory {
 }
 
 /// What cannot be taken back rests on a look at everything, not on memory. (A
-/// term that begins is checked against the group's marker by the call itself.)
+/// term that begins is checked against the group's marker, and against all
+/// volumes in use, by the step itself.)
 fn needs_full_look(step: &Step, forsakes: bool) -> bool {
     matches!(step, Step::CreateVolume { .. } if forsakes)
         || matches!(

@@ -14,7 +14,7 @@ use crate::ids::{Epoch, GroupName, InstanceId, VolumeId, VolumeName};
 use crate::plan::step::Activation;
 use crate::spec::{GroupSpec, Kind};
 use crate::tags;
-use crate::world::{Standing, Volume};
+use crate::world::{Standing, Volume, VolumeState};
 
 impl Aws {
     pub(super) async fn activate(
@@ -26,12 +26,19 @@ impl Aws {
     ) -> Result<Outcome, AwsError> {
         let ids: BTreeSet<VolumeId> = volumes.iter().map(|of| of.volume.clone()).collect();
         let marked: Vec<&Activation> = volumes.iter().filter(|of| of.is_to_be_marked()).collect();
-        let (now, markers) = tokio::join!(
+        let (now, shown, markers) = tokio::join!(
             self.volumes_now(&ids),
+            self.volumes_shown(&spec.name),
             self.markers_now(spec, !marked.is_empty())
         );
-        let (now, markers) = (now?, markers?);
+        let (now, shown, markers) = (now?, shown?, markers?);
         for of in volumes {
+            if let Some(newer) = newer_in_use(of, &shown) {
+                return Outcome::overtaken(format!(
+                    "epoch {} of {} is in use by now, on {}",
+                    newer.epoch, of.name, newer.id
+                ));
+            }
             if let Err(why) = may_begin(
                 of,
                 now.get(&of.volume),
@@ -197,6 +204,17 @@ fn is_labelled(of: &Activation, now: Option<&Volume>) -> bool {
     })
 }
 
+/// Whoever was cut off before the marker was written has begun a term of which
+/// only its volume speaks.
+fn newer_in_use<'a>(of: &Activation, shown: &'a BTreeMap<VolumeId, Volume>) -> Option<&'a Volume> {
+    shown.values().find(|other| {
+        other.name.as_ref() == Some(&of.name)
+            && other.epoch > of.epoch
+            && matches!(other.standing, Standing::Active(_))
+            && !matches!(other.state, VolumeState::Deleting | VolumeState::Deleted)
+    })
+}
+
 /// A plan that has gone stale must not turn the lineage back.
 fn may_begin(
     of: &Activation,
@@ -237,7 +255,7 @@ fn may_begin(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::world::{Attachment, AttachmentState, Shape, Term, VolumeState};
+    use crate::world::{Attachment, AttachmentState, Shape, Term};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()

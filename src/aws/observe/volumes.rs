@@ -139,6 +139,16 @@ impl Aws {
         .await
     }
 
+    /// All that carry the group's tag, as far as the index shows them by now.
+    pub(in crate::aws) async fn volumes_shown(
+        &self,
+        group: &GroupName,
+    ) -> Result<BTreeMap<VolumeId, Volume>, AwsError> {
+        let read = self.volumes_tagged(std::slice::from_ref(group)).await?;
+        sorted(group, &read)
+            .map_err(|problem| AwsError::odd("look at volumes", "ec2:DescribeVolumes", problem))
+    }
+
     /// Volumes as they are this moment; those that do not exist are left out.
     pub(in crate::aws) async fn volumes_now(
         &self,

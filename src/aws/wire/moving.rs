@@ -59,6 +59,24 @@ async fn a_term_stands_on_the_volume_and_on_the_group() {
     assert_eq!(stand.tags_of_volume(&old)["rehome:state"], "superseded");
 }
 
+/// Its runner was cut off before it wrote the marker.
+#[tokio::test(start_paused = true)]
+async fn a_term_of_which_only_its_volume_speaks_is_not_turned_back() {
+    let stand = Stand::prompt();
+    stand.group();
+    stand.pass(60).await;
+    let first = stand.look().await;
+    let (member, of) = known(&first.group).members.iter().next().unwrap();
+    let tags = |epoch, state| [("rehome:epoch", epoch), ("rehome:state", state)];
+    let old = stand.volume(of.zone.as_str(), &tags("3", "active"));
+    stand.volume("us-east-1b", &tags("4", "new"));
+    stand.pass(60).await;
+    stand.done(&activate(&old, member, 3)).await;
+    stand.volume("us-east-1b", &tags("4", "active"));
+    stand.pass(60).await;
+    stand.overtaken(&activate(&old, member, 3)).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_group_is_marked_only_after_its_volumes() {
     let stand = Stand::prompt();
