@@ -40,9 +40,10 @@ RuntimeDirectory=postgresql
 ExecStartPre=+/usr/local/sbin/database-files
 ExecStart=$bin/postgres -D /srv/data/pgsql -k /run/postgresql
 ExecReload=/bin/kill -HUP \$MAINPID
-# SIGINT: ends the sessions and writes a checkpoint. Recovery may take its time.
+# SIGINT ends the sessions and writes a checkpoint; the fence bounds that. A
+# recovery takes the time it takes.
 KillMode=mixed
 KillSignal=SIGINT
-TimeoutStartSec=infinity
+TimeoutSec=infinity
 END
 systemctl daemon-reload

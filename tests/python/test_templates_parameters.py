@@ -101,6 +101,8 @@ BOTH_BAD = [
     ({"HealthCommand": "pg_isready,-q"}, "HealthCommand needs Units"),
     ({"SubnetKind": "private"}, "In private subnets nobody could reach an Elastic IP"),
     ({"Setup": "x" * 2001}, "Setup is too long"),
+    ({"QuiesceTimeout": "29"}, "QuiesceTimeout is out of bounds"),
+    ({"QuiesceTimeout": "1801"}, "QuiesceTimeout is out of bounds"),
     ({"Volumen": "20"}, "Volumen is no parameter"),
 ]
 ONE_GOOD = {
