@@ -499,6 +499,7 @@ fn needs_full_look(step: &Step, forsakes: bool) -> bool {
                 | Step::Associate { .. }
                 | Step::DeleteVolume { .. }
                 | Step::DeleteSnapshot { .. }
+                | Step::Supersede { .. }
                 | Step::ReportUnhealthy { .. }
                 | Step::Appoint { .. }
         )

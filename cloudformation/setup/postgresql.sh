@@ -15,11 +15,15 @@ systemctl disable --now postgresql.service || true
 
 cat >/usr/local/sbin/database-files <<END
 #!/bin/sh
-# Before each start, as root: a cluster where there never was one, whole or not
-# at all; and the files are postgres's, whatever number that has here.
+# Before each start, as root: a cluster on an empty volume, whole or not at all;
+# and the files are postgres's, whatever number that has here.
 set -eu
 data=/srv/data/pgsql
 if [ ! -e \$data ]; then
+  if ls -A /srv/data | grep -vx -e lost+found -e pgsql.new; then
+    echo "there is no \$data, but this: no empty cluster beside it" >&2
+    exit 1
+  fi
   rm -rf \$data.new
   install -d -o postgres -g postgres -m 700 \$data.new
   runuser -u postgres -- $bin/initdb -k -A scram-sha-256 --auth-local=peer -D \$data.new

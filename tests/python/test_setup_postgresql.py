@@ -58,10 +58,10 @@ def done(folder, script):
         pytest.skip(f"LEFT OUT: the setup of PostgreSQL: {why}")
     world = folder / "world"
     world.mkdir()
-    # Its folder is for whoever runs the tests alone; PostgreSQL has a user of its own.
     command = ["unshare", "--mount", "--net", "--pid", "--fork", "--propagation", "private"]
     command += ["bash", "-c", ENTER + UNIT + script]
     environ = dict(os.environ, WORLD=str(world), SETUP=str(SETUP))
+    # Not in the tests' own folder, into which PostgreSQL's user may not look.
     ended = subprocess.run(
         command, env=environ, capture_output=True, text=True, timeout=PATIENCE, stdin=subprocess.DEVNULL, cwd="/"
     )
@@ -110,6 +110,21 @@ def test_a_cluster_that_was_not_finished_is_begun_anew(tmp_path):
         """,
     )
     assert said.split()[-2:] == ["42", "pgsql"], said
+
+
+def test_no_empty_cluster_is_made_beside_what_is_there(tmp_path):
+    said = done(
+        tmp_path,
+        """
+        mkdir /srv/data/lost+found /srv/data/pgsql.old
+        /usr/local/sbin/database-files && exit 9
+        ls /srv/data
+        rmdir /srv/data/pgsql.old
+        /usr/local/sbin/database-files >"$WORLD/log"
+        ls /srv/data
+        """,
+    )
+    assert said.split()[-4:] == ["lost+found", "pgsql.old", "lost+found", "pgsql"], said
 
 
 def test_nothing_is_started_or_made_on_the_root_disk(tmp_path):

@@ -37,6 +37,7 @@ GOOD = {
 }
 # Of the two templates with instances.
 BOTH_GOOD = [
+    {"QuiesceTimeout": "1800"},
     {"RecoveryPoint": "24h", "NotifyEmail": "ops+db@example.co.uk"},
     {"Address": "eipalloc-0123456789abcdef0"},
     {"Address": "none", "SubnetKind": "private", "Endpoints": "yes", "RouteTableIds": "rtb-0123abcd,rtb-0123abce"},
