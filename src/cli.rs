@@ -340,8 +340,9 @@ pub struct Drill {
     /// The drill itself, in namespaces of its own
     #[arg(long, requires = "live", hide = true)]
     pub inside: bool,
-    /// What befalls the runner that makes the Nth call: killed before or after
-    /// it, the call held until others made K, or the process frozen
+    /// What befalls the runner that makes the Nth call, or with DetachVolume.2 the
+    /// second one of that action: killed before or after it, the call held until
+    /// others made K, or the process frozen
     #[arg(
         long,
         value_name = "N:before|after|held-K|frozen-before-Ts|frozen-after-Ts",
@@ -541,6 +542,7 @@ mod tests {
             "rehome drill --bench",
             "rehome drill --live --rounds 3 --seed 7 --json",
             "rehome drill --scenario same-zone --strike 12:before,40:after",
+            "rehome drill --scenario same-zone --strike DetachVolume.1:after",
             "rehome drill --crashes --every 20 --seed 7 --jobs 2 --json",
             "rehome drill --crash-pairs --scenario first-boot",
             "rehome drill --pauses --most 600",

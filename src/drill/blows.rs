@@ -81,16 +81,59 @@ impl FromStr for When {
     }
 }
 
-/// One planned blow: at the `call`th call, counted from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Which call? Counted from 1, over all runners.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum At {
+    /// The one with this number: whatever it is then.
+    Call(u64),
+    /// So manieth of this action. A planner that looks once more than it did
+    /// is still struck at the same thing.
+    Nth { action: String, nth: u64 },
+}
+
+impl std::fmt::Display for At {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Call(call) => write!(f, "{call}"),
+            Self::Nth { action, nth } => write!(f, "{action}.{nth}"),
+        }
+    }
+}
+
+impl FromStr for At {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let counted = |text: &str| text.parse().ok().filter(|count| *count > 0).ok_or(());
+        let Some((action, nth)) = text.split_once('.') else {
+            return counted(text).map(Self::Call);
+        };
+        let is_name = !action.is_empty() && action.bytes().all(|b| b.is_ascii_alphanumeric());
+        is_name.then_some(()).ok_or(())?;
+        Ok(Self::Nth {
+            action: action.to_owned(),
+            nth: counted(nth)?,
+        })
+    }
+}
+
+/// One planned blow.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blow {
-    pub call: u64,
+    pub at: At,
     pub when: When,
+}
+
+impl Blow {
+    pub fn at_call(call: u64, when: When) -> Self {
+        let at = At::Call(call);
+        Self { at, when }
+    }
 }
 
 impl std::fmt::Display for Blow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.call, self.when)
+        write!(f, "{}:{}", self.at, self.when)
     }
 }
 
@@ -100,15 +143,14 @@ impl FromStr for Blow {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "`{text}` is not like 12:before, 12:after, 12:held-3, 12:frozen-before-240s or \
-                 12:frozen-after-3600s"
+                "`{text}` is not like 12:before, CreateTags.2:after, 12:held-3, \
+                 12:frozen-before-240s or 12:frozen-after-3600s"
             )
         };
-        let (call, when) = text.split_once(':').ok_or_else(wrong)?;
-        let call = call.parse().ok().filter(|call| *call > 0);
+        let (at, when) = text.split_once(':').ok_or_else(wrong)?;
+        let at = at.parse().map_err(|()| wrong())?;
         let when = when.parse().map_err(|()| wrong())?;
-        let call = call.ok_or_else(wrong)?;
-        Ok(Self { call, when })
+        Ok(Self { at, when })
     }
 }
 
@@ -116,8 +158,8 @@ impl FromStr for Blow {
 #[derive(Clone, Debug)]
 pub struct Fall {
     pub who: String,
-    /// The call it was struck at.
-    pub at: String,
+    /// The call it was struck at, by its action.
+    pub at: At,
     pub blow: Blow,
 }
 
@@ -135,6 +177,8 @@ pub struct Blows {
     planned: Vec<Blow>,
     counting: bool,
     calls: u64,
+    /// How many of them were of each action.
+    of_action: BTreeMap<String, u64>,
     /// Hit, and not yet seen to.
     fallen: Vec<Fall>,
     /// All that were ever hit.
@@ -171,15 +215,29 @@ impl Blows {
             return None;
         }
         self.calls += 1;
-        let blow = *self.planned.iter().find(|blow| blow.call == self.calls)?;
+        let nth = self.of_action.entry(action.to_owned()).or_default();
+        *nth += 1;
+        let (call, nth) = (self.calls, *nth);
+        let is_here = |blow: &&Blow| match &blow.at {
+            At::Call(number) => *number == call,
+            At::Nth {
+                action: name,
+                nth: n,
+            } => name == action && *n == nth,
+        };
+        let blow = self.planned.iter().find(is_here)?.clone();
+        let when = blow.when;
         let fall = Fall {
             who: who.to_owned(),
-            at: action.to_owned(),
+            at: At::Nth {
+                action: action.to_owned(),
+                nth,
+            },
             blow,
         };
         self.fallen.push(fall.clone());
         self.struck.push(fall);
-        Some(blow.when)
+        Some(when)
     }
 
     /// Can a call still be on its way when its sender has given it up?
@@ -213,6 +271,8 @@ impl Blows {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::indexing_slicing)]
+
     use super::*;
 
     #[test]
@@ -220,6 +280,7 @@ mod tests {
         for text in [
             "1:before",
             "12:after",
+            "CreateTags.2:after",
             "3:held-2",
             "4:frozen-before-240s",
             "5:frozen-after-3600s",
@@ -231,6 +292,10 @@ mod tests {
             "",
             "12",
             "0:before",
+            "CreateTags:before",
+            "CreateTags.0:before",
+            ".2:before",
+            "Create Tags.2:before",
             "x:after",
             "3:later",
             "3:held-",
@@ -243,17 +308,24 @@ mod tests {
 
     #[test]
     fn only_calls_of_the_story_count() {
-        let blow = Blow {
-            call: 2,
-            when: When::After,
-        };
-        let mut blows = Blows::new(&[blow]);
+        let mut blows = Blows::new(&[Blow::at_call(2, When::After)]);
         assert_eq!(blows.at("i-1", "DescribeVolumes"), None);
         blows.count(true);
         assert_eq!(blows.at("i-1", "DescribeVolumes"), None);
         assert_eq!(blows.at("i-2", "AttachVolume"), Some(When::After));
         assert_eq!(blows.calls(), 2);
-        assert_eq!(blows.take_fallen().len(), 1);
+        let fallen = blows.take_fallen();
+        assert_eq!(fallen[0].at.to_string(), "AttachVolume.1");
         assert!(blows.take_fallen().is_empty());
+    }
+
+    #[test]
+    fn a_call_is_struck_by_its_name_whatever_comes_between() {
+        let mut blows = Blows::new(&["AttachVolume.2:after".parse().expect("it is one")]);
+        blows.count(true);
+        let others = ["AttachVolume", "DescribeVolumes", "DetachVolume"];
+        assert!(others.iter().all(|call| blows.at("i-1", call).is_none()));
+        assert_eq!(blows.at("i-2", "AttachVolume"), Some(When::After));
+        assert_eq!(blows.at("i-2", "AttachVolume"), None);
     }
 }

@@ -214,7 +214,7 @@ impl Stage {
                 self.remarks.borrow_mut().push(Remark {
                     at: self.now(),
                     who: fall.who.clone(),
-                    what: format!("{befalls} {} ({})", fall.blow, fall.at),
+                    what: format!("{befalls} {}:{}", fall.at, fall.blow.when),
                     kind: Kind::Fails,
                 });
                 if is_fatal {

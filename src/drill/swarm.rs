@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 
 use fastrand::Rng;
 
+use super::blows::{Blow, Fall};
+
 const ZONES: [&str; 3] = ["us-east-1a", "us-east-1b", "us-east-1c"];
 /// Faults of a tale; each with at most this probability, in percent.
 const MISHAPS: [(&str, &str, u8); 11] = [
@@ -306,6 +308,20 @@ pub fn shrink(tale: &str, mut is_bad: impl FnMut(&str) -> bool) -> String {
     lines.join("\n") + "\n"
 }
 
+/// The same tale, in which each of these blows falls at the same call by its name:
+/// numbers of calls are those of one planner.
+pub fn name_strikes(tale: &str, struck: &[Fall]) -> String {
+    let named = |line: &str| {
+        let planned: Blow = line.strip_prefix("strike ")?.parse().ok()?;
+        let fall = struck.iter().find(|fall| fall.blow == planned)?;
+        let (at, when) = (&fall.at, planned.when);
+        Some(format!("strike {at}:{when}\n"))
+    };
+    tale.lines()
+        .map(|line| named(line).unwrap_or_else(|| format!("{line}\n")))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -320,6 +336,18 @@ mod tests {
             assert_eq!(tale, draw(seed));
             scenario::parse("tale", &tale).unwrap_or_else(|error| panic!("{error}\n{tale}"));
         }
+    }
+
+    #[test]
+    fn a_strike_is_named_by_what_it_hit() {
+        let fall = Fall {
+            who: "i-1".to_owned(),
+            at: "CreateTags.2".parse().unwrap(),
+            blow: "156:after".parse().unwrap(),
+        };
+        let tale = "strike 156:after\nstrike 9:before\npass 1s\n";
+        let named = "strike CreateTags.2:after\nstrike 9:before\npass 1s\n";
+        assert_eq!(name_strikes(tale, &[fall]), named);
     }
 
     #[test]

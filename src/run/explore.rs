@@ -149,7 +149,7 @@ impl Tale<'_> {
             What::Crashes => self.each(&[], call, &fatal, tally),
             What::CrashPairs => {
                 for when in fatal {
-                    let first = [Blow { call, when }];
+                    let first = [Blow::at_call(call, when)];
                     // In the story as the first blow leaves it a few calls may
                     // be made again.
                     for second in call + 1..=points.saturating_add(points / 4) {
@@ -179,7 +179,7 @@ impl Tale<'_> {
         tally: &mut Tally,
     ) -> Result<(), DrillError> {
         for when in ways {
-            let blow = Blow { call, when: *when };
+            let blow = Blow::at_call(call, *when);
             self.perform(&[before, &[blow]].concat(), tally)?;
         }
         Ok(())
@@ -195,7 +195,7 @@ impl Tale<'_> {
     ) -> Result<(), DrillError> {
         for calls in OVERTAKEN_BY {
             let when = When::Held(calls);
-            let plan = [before, &[Blow { call, when }]].concat();
+            let plan = [before, &[Blow::at_call(call, when)]].concat();
             let blows = self.perform(&plan, tally)?;
             for later in call + 1..=blows.calls() {
                 if bound > 1 {
@@ -349,10 +349,7 @@ mod tests {
             scenario: &scenario,
             seed: 3,
         };
-        let blow = Blow {
-            call: 7,
-            when: When::Held(2),
-        };
+        let blow = Blow::at_call(7, When::Held(2));
         let rehearsal = crate::drill::rehearse(&scenario, 3).unwrap();
         assert_eq!(
             tale.broken(&[blow], &rehearsal).replay,

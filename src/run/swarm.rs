@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::drill::{DrillError, TALE, quietly, spread};
-use crate::drill::rehearse;
 use crate::drill::scenario::{self, Scenario};
-use crate::drill::swarm::{draw, shrink};
+use crate::drill::swarm::{draw, name_strikes, shrink};
+use crate::drill::{rehearse, rehearse_struck};
 use crate::report::terminal;
 
 /// How many tales that went wrong are shrunk and told.
@@ -121,7 +121,15 @@ fn shrunk(seed: u64, faults: &[String]) -> String {
             faults.iter().any(|fault| Some(kind(fault)) == wrong)
         })
     };
-    shrink(&draw(seed), is_bad)
+    let short = shrink(&draw(seed), is_bad);
+    let told = tale(seed, &short).ok().and_then(|scenario| {
+        let (_, blows) = quietly(|| rehearse_struck(&scenario, seed, &[])).ok()?;
+        Some(blows)
+    });
+    match told {
+        Some(blows) => name_strikes(&short, &blows.struck),
+        None => short,
+    }
 }
 
 /// Which promise it is, without what was found.

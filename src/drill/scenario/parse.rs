@@ -282,7 +282,7 @@ fn watch(rest: &str) -> Result<(String, usize), String> {
 
 const STATEMENTS: &str = "title TEXT, zones ZONE…, config … end, \
     pair in ZONE and ZONE [hot], alarm NAME watches primary|standby, controller, second controller, function, overlap, own group, \
-    heartbeat TIME, mishap ACTION KIND PERCENT%, lag TIME, strike CALL:before|after, deaf, poll TIME, \
+    heartbeat TIME, mishap ACTION KIND PERCENT%, lag TIME, strike CALL:before|after, strike ACTION.N:before|after, deaf, poll TIME, \
     slow OPERATION TIMES, stuck attach|detach PERCENT%, bad volume|snapshot PERCENT%, \
     clock controller|agents ahead|behind TIME, launch [in ZONE], \
     live without rehome [in ZONE], adopt, settle|calm within TIME, heal, hold for TIME, pass TIME, \
