@@ -19,8 +19,17 @@ ARCHITECTURES = {
 }
 
 
-# Instead of the release profile, where hours count.
-BRISK = {"LTO": "off", "CODEGEN_UNITS": "16", "OPT_LEVEL": "1"}
+# Instead of the release profile, where hours count. The tests are made the same
+# way, so that the SDK is compiled once for them and for the program: that is why
+# it unwinds, and checks what only tests check.
+BRISK = {
+    "LTO": "off",
+    "CODEGEN_UNITS": "16",
+    "OPT_LEVEL": "1",
+    "PANIC": "unwind",
+    "DEBUG_ASSERTIONS": "true",
+    "OVERFLOW_CHECKS": "true",
+}
 
 
 @dataclass(frozen=True)
@@ -56,12 +65,23 @@ def target_folder(project: Path) -> Path:
 
 
 def compile_(project: Path, arch: str, bins: list, tools: Path, brisk: bool) -> dict:
-    triple = f"{arch}-unknown-linux-gnu"
-    folder = target_folder(project)
-    words = ["cargo", "zigbuild", "--locked", "--release", "--features", "pages"]
-    words += ["--target", f"{triple}.{GLIBC}", "--target-dir", str(folder)]
+    words = ["--features", "pages"]
     for name in bins:
         words += ["--bin", name]
+    if not cargo(project, arch, "zigbuild", words, tools, brisk):
+        raise Failed(f"cargo could not build {' and '.join(bins)} for {arch}, see above")
+    folder = target_folder(project) / f"{arch}-unknown-linux-gnu" / "release"
+    return {name: folder / name for name in bins}
+
+
+def cargo_briskly(project: Path, verb: str, words: list, tools: Path) -> bool:
+    return cargo(project, os.uname().machine, verb, words, tools, brisk=True)
+
+
+def cargo(project: Path, arch: str, verb: str, words: list, tools: Path, brisk: bool) -> bool:
+    folder = target_folder(project)
+    settings = ["--locked", "--release"]
+    settings += ["--target", f"{arch}-unknown-linux-gnu.{GLIBC}", "--target-dir", str(folder)]
     # No date is in it; the same one each time keeps the C compiler from using
     # another, and a new commit from compiling everything anew.
     env = dict(os.environ, SOURCE_DATE_EPOCH="315532800")
@@ -77,12 +97,10 @@ def compile_(project: Path, arch: str, bins: list, tools: Path, brisk: bool) -> 
         env.update({f"CARGO_PROFILE_RELEASE_{key}": value for key, value in BRISK.items()})
         # Hundreds of operations that nobody here asks for: optimizing them takes one
         # processor more than ten minutes.
-        words += ["--config", "profile.release.package.aws-sdk-ec2.opt-level=0"]
+        settings += ["--config", "profile.release.package.aws-sdk-ec2.opt-level=0"]
         # Below that level it names the paths of this machine in its errors.
-        words += ["--config", "profile.release.package.aws-lc-sys.opt-level=3"]
-    if subprocess.run(words, cwd=project, env=env).returncode != 0:
-        raise Failed(f"cargo could not build {' and '.join(bins)} for {triple}, see above")
-    return {name: folder / triple / "release" / name for name in bins}
+        settings += ["--config", "profile.release.package.aws-lc-sys.opt-level=3"]
+    return subprocess.run(["cargo-zigbuild", verb, *settings, *words], cwd=project, env=env).returncode == 0
 
 
 def renamed(project: Path) -> list:
