@@ -208,6 +208,14 @@ pub struct Volume {
     pub tags: BTreeMap<String, String>,
 }
 
+impl Volume {
+    /// In use, by its tags, and without an epoch or a term: it was adopted, or
+    /// somebody took its tags away. Beside newer data only a person knows which.
+    pub fn is_undated(&self) -> bool {
+        self.standing == Standing::Active(None) && self.epoch == Epoch::default()
+    }
+}
+
 /// What part a volume plays (`rehome:state`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum Standing {

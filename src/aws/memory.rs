@@ -18,6 +18,8 @@ const HOOKS_FOR: Duration = Duration::from_secs(3600);
 const MADE_FOR: Duration = Duration::from_secs(15);
 /// How long an instance that spoils a common describe is asked apart.
 const APART_FOR: Duration = Duration::from_secs(60);
+/// How long AWS remembers a client token: measured as 12 hours by the EBS CSI driver.
+const BURNED_FOR: Duration = Duration::from_secs(12 * 3600);
 /// How long a call that was repeated in vain is tried once at a time.
 const IN_VAIN_FOR: Duration = Duration::from_secs(60);
 /// The same of a look, which comes again soon by itself. What changes something
@@ -33,6 +35,8 @@ struct Kept {
     volumes: Made<VolumeId, Volume>,
     snapshots: Made<SnapshotId, Snapshot>,
     spoilers: BTreeMap<InstanceId, Instant>,
+    /// Client tokens by their first one: since when, and how many are burned.
+    burned: BTreeMap<String, (Instant, u32)>,
     /// Calls by what they were for, and until when they are not insisted upon.
     in_vain: BTreeMap<String, Instant>,
 }
@@ -96,6 +100,19 @@ impl Memory {
         let now = now();
         let noted = ids.into_iter().map(|id| (id.clone(), now));
         self.0.borrow_mut().spoilers.extend(noted);
+    }
+
+    /// How many tokens of this wish were found burned, which need not be tried again.
+    pub(super) fn burned(&self, first: &str) -> u32 {
+        let kept = self.0.borrow();
+        kept.burned.get(first).map_or(0, |(_, count)| *count)
+    }
+
+    pub(super) fn note_burned(&self, first: &str, count: u32) {
+        let now = now();
+        let burned = &mut self.0.borrow_mut().burned;
+        burned.retain(|_, (since, _)| now.saturating_duration_since(*since) < BURNED_FOR);
+        burned.insert(first.to_owned(), (now, count));
     }
 
     /// Was this asked for again and again a moment ago, and not answered? The

@@ -65,11 +65,17 @@ const fn heeds_no_loss() -> bool {
 }
 
 /// Until when the lost data may have been written: until the heir was called,
-/// if it never served and no predecessor runs on; else until now. A predecessor
+/// if that is known, it never served and no predecessor runs on; else until now. A predecessor
 /// that was started once more wrote no longer than until it was captured.
 fn last_write(scene: &Scene<'_>, heir: Heir<'_>) -> Timestamp {
     let called = match heir.called() {
-        Some(called) if !runs_on(scene, heir) && !has_served(scene, heir) => called,
+        Some(called)
+            if !runs_on(scene, heir)
+                && !has_served(scene, heir)
+                && scene.served_until().is_none() =>
+        {
+            called
+        }
         _ => return scene.now,
     };
     let lineages = || scene.lineages.values();

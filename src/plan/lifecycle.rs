@@ -50,8 +50,9 @@ pub(super) fn complete(scene: &Scene<'_>, world: &World, placed: &Placed<'_>, pl
             continue;
         }
         // Another instance in its place ends what nobody may end by force: its
-        // action is let run out, and Auto Scaling replaces it.
-        if transition == Transition::Launch && hangs(scene, id) {
+        // action is let run out, and Auto Scaling replaces it. So it is where the
+        // instance is down, which Auto Scaling may not see before its hook is over.
+        if transition == Transition::Launch && (hangs(scene, id) || is_down(scene, id)) {
             continue;
         }
         plan.keep_open.push(action);
@@ -67,6 +68,11 @@ pub(super) fn complete(scene: &Scene<'_>, world: &World, placed: &Placed<'_>, pl
             plan.wait_until(missing_volume(volume), None, scene.lost_from());
         }
     }
+}
+
+fn is_down(scene: &Scene<'_>, id: &InstanceId) -> bool {
+    let state = scene.instances.get(id).map(|instance| instance.state);
+    state.is_some_and(|state| !matches!(state, InstanceState::Pending | InstanceState::Running))
 }
 
 /// The volume whose newest data is not to be seen, and may be there all the same.

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::claims;
 use crate::ids::{Epoch, Incident, SnapshotId, VolumeId, VolumeName};
 use crate::spec::GroupSpec;
-use crate::world::{Group, Snapshot, SnapshotState, Standing, Volume, VolumeState};
+use crate::world::{Consistency, Group, Snapshot, SnapshotState, Standing, Volume, VolumeState};
 
 /// All there is of one volume name.
 #[derive(Debug)]
@@ -123,6 +123,16 @@ impl<'a> Lineage<'a> {
             .iter()
             .filter(move |s| Some(&s.volume) == volume);
         of_volume.filter_map(|s| Some((self.start_of(s.incident.as_ref()?)?, *s)))
+    }
+
+    /// Clean captures of the newest lineage that are not complete yet.
+    pub(super) fn uploading(&self) -> impl Iterator<Item = &'a Snapshot> + '_ {
+        let of_newest = |s: &&Snapshot| {
+            self.top == Some(s.epoch)
+                && s.state == SnapshotState::Pending
+                && s.consistency == Consistency::Clean
+        };
+        self.snapshots.iter().copied().filter(of_newest)
     }
 
     /// How a capture of this move is to be named. An instance that was started

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use super::lineage::Lineage;
 use super::scene::{Heir, Keeper, Scene};
 use super::step::{Hold, Plan, Reason, Step};
-use crate::ids::{SnapshotId, VolumeId};
+use crate::ids::{InstanceId, SnapshotId, VolumeId, VolumeName};
 use crate::spec::VolumeSpec;
-use crate::world::{Shape, Standing, Volume, VolumeState};
+use crate::world::{InstanceState, Shape, Standing, Volume, VolumeState};
 
 /// What one volume name needs next.
 pub(super) enum Next<'a> {
@@ -109,6 +109,10 @@ pub(super) fn blank<'a>(
         plan.hold(hold);
         return Next::Wait;
     }
+    if let Some(hold) = renamed(scene, spec) {
+        plan.hold(hold);
+        return Next::Wait;
+    }
     if spec.first.size_gib.is_none() {
         plan.hold(Hold::NoFirstVolume {
             volume: spec.name.clone(),
@@ -129,22 +133,74 @@ pub(super) fn blank<'a>(
 /// A copy that lost its name, by whatever hand, may be the only one.
 fn nameless(scene: &Scene<'_>) -> Option<String> {
     let mut snapshots = scene.snapshots.values().filter(|s| s.name.is_none());
-    let mut volumes = scene.volumes.values().filter(|v| v.name.is_none());
     let snapshot = snapshots.next().map(|snapshot| snapshot.id.to_string());
-    snapshot.or_else(|| volumes.next().map(|volume| volume.id.to_string()))
+    snapshot.or_else(|| nameless_volume(scene).map(ToString::to_string))
+}
+
+fn nameless_volume<'a>(scene: &Scene<'a>) -> Option<&'a VolumeId> {
+    let mut volumes = scene.volumes.values().filter(|v| v.name.is_none());
+    volumes.next().map(|volume| &volume.id)
+}
+
+/// The volume with the newest data is not to be seen, and one that does not say
+/// what it is may be it: no older data is used beside it.
+pub(super) fn without_tags(
+    scene: &Scene<'_>,
+    spec: &VolumeSpec,
+    lineage: &Lineage<'_>,
+) -> Option<Hold> {
+    if let Some(found) = nameless_volume(scene) {
+        return Some(Hold::Nameless {
+            volume: spec.name.clone(),
+            found: found.to_string(),
+        });
+    }
+    let undated = lineage.others.iter().find(|v| v.is_undated());
+    let untagged = || untagged(scene, spec).map(|(_, found)| found);
+    let found = undated.map(|volume| &volume.id).or_else(untagged)?;
+    Some(Hold::Untagged {
+        volume: spec.name.clone(),
+        found: found.clone(),
+        epoch: lineage.top.unwrap_or_default(),
+    })
 }
 
 /// Any member that has something untagged at the configured device had a life
 /// before rehome: its data is to be adopted, never replaced.
 fn life_before(scene: &Scene<'_>, spec: &VolumeSpec) -> Option<Hold> {
-    scene.group.members.keys().find_map(|id| {
-        let found = at_device(scene.instances.get(id)?, &spec.device)?;
-        (!scene.volumes.contains_key(found)).then(|| Hold::AdoptFirst {
-            volume: spec.name.clone(),
-            instance: id.clone(),
-            device: spec.device.clone(),
-            found: found.clone(),
-        })
+    let (instance, found) = untagged(scene, spec)?;
+    Some(Hold::AdoptFirst {
+        volume: spec.name.clone(),
+        instance: instance.clone(),
+        device: spec.device.clone(),
+        found: found.clone(),
+    })
+}
+
+/// The member that has something untagged in this volume's place.
+fn untagged<'a>(scene: &Scene<'a>, spec: &VolumeSpec) -> Option<(&'a InstanceId, &'a VolumeId)> {
+    let members = scene.group.members.keys();
+    let mut found = members.filter_map(|id| {
+        let instance = scene.instances.get(id)?;
+        let ended = instance.state == InstanceState::Terminated;
+        let found = at_device(instance, &spec.device).filter(|_| !ended)?;
+        Some((id, found))
+    });
+    found.find(|(_, found)| !scene.volumes.contains_key(*found))
+}
+
+/// Data of a name that the configuration has no more may be this volume's, under
+/// the name it had.
+fn renamed(scene: &Scene<'_>, spec: &VolumeSpec) -> Option<Hold> {
+    let is_configured = |name: &&VolumeName| scene.spec.volumes.iter().any(|v| v.name == **name);
+    let markers = scene.group.markers.keys();
+    let volumes = scene.volumes.values().filter_map(|v| v.name.as_ref());
+    let snapshots = scene.snapshots.values().filter_map(|s| s.name.as_ref());
+    let mut names = markers.chain(volumes).chain(snapshots);
+    let found = names.find(|name| !is_configured(name))?;
+    Some(Hold::Renamed {
+        volume: spec.name.clone(),
+        found: found.clone(),
     })
 }
 

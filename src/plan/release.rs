@@ -40,7 +40,7 @@ pub(super) fn let_go(scene: &Scene<'_>, plan: &mut Plan) {
             Keeper::Holder => {}
             Keeper::Free => capture(scene, spec, lineage, volume, None, plan),
             Keeper::Other(id, _) if scene.sits_at(id) => {
-                if !busy_here {
+                if !busy_here && goes_from_here(scene) {
                     leave_volume(volume, id, plan);
                 }
             }
@@ -57,14 +57,19 @@ fn leave_here(scene: &Scene<'_>, plan: &mut Plan) -> bool {
     let Some(here) = scene.here else { return false };
     let stays = match scene.holder {
         Some(holder) => *holder.id == here.instance && !has_superseded(scene, here),
-        // Nobody is to have it: this machine keeps it unless it goes itself.
-        None => !is_leaving(scene, here),
+        None => !goes_from_here(scene),
     };
     if stays || !is_serving(here, scene.spec) {
         return false;
     }
     plan.step(Step::Quiesce);
     true
+}
+
+/// Where nobody is to have it, as while Auto Scaling lets its member stand by,
+/// this machine keeps what it has unless it goes itself.
+fn goes_from_here(scene: &Scene<'_>) -> bool {
+    scene.holder.is_some() || scene.here.is_some_and(|here| is_leaving(scene, here))
 }
 
 fn is_leaving(scene: &Scene<'_>, here: &Here) -> bool {
@@ -83,7 +88,7 @@ fn has_superseded(scene: &Scene<'_>, here: &Here) -> bool {
         Mounted::Volume(id) => scene
             .lineages
             .get(name)
-            .is_some_and(|l| l.others.iter().any(|v| v.id == *id)),
+            .is_some_and(|l| l.others.iter().any(|v| v.id == *id && !v.is_undated())),
     })
 }
 

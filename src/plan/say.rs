@@ -6,7 +6,7 @@ use std::fmt::{self, Display, Formatter};
 use jiff::Timestamp;
 
 use super::step::{Action, Activation, Cause, Hold, Reason, Retired, Step, Wait};
-use crate::ids::{InstanceId, VolumeId, VolumeName};
+use crate::ids::{Epoch, InstanceId, VolumeId, VolumeName};
 use crate::world::{Consistency, Transition};
 
 impl Display for Step {
@@ -219,6 +219,12 @@ impl Display for Hold {
                 found,
             } => adopt_first(f, volume, (instance, device), found),
             Self::Nameless { volume, found } => nameless(f, volume, found),
+            Self::Untagged {
+                volume,
+                found,
+                epoch,
+            } => untagged(f, volume, found, *epoch),
+            Self::Renamed { volume, found } => renamed(f, volume, found),
             Self::DeviceTaken {
                 volume,
                 instance,
@@ -292,8 +298,31 @@ fn of_pair(f: &mut Formatter<'_>, hold: &Hold) -> fmt::Result {
 fn nameless(f: &mut Formatter<'_>, volume: &VolumeName, found: &str) -> fmt::Result {
     write!(
         f,
-        "{found} belongs to this group and does not say whose data it is; before a first {volume} \
+        "{found} belongs to this group and does not say whose data it is; before another {volume} \
          is made, tag it with rehome:volume, or take its tag rehome:group away"
+    )
+}
+
+fn untagged(
+    f: &mut Formatter<'_>,
+    volume: &VolumeName,
+    found: &VolumeId,
+    epoch: Epoch,
+) -> fmt::Result {
+    write!(
+        f,
+        "{found} may be the newest {volume}, whose tags were taken away: nothing older is used \
+         beside it. If it is, give it rehome:group, rehome:volume={volume} and \
+         rehome:epoch={epoch}; if not, detach it and take what tags of rehome it has"
+    )
+}
+
+fn renamed(f: &mut Formatter<'_>, volume: &VolumeName, found: &VolumeName) -> fmt::Result {
+    write!(
+        f,
+        "this group has data of {found}, which is not configured, and none of {volume}: if it was \
+         renamed, name it {found} again; if not, take {found}'s tags off its volumes and snapshots \
+         and off the group, and a first {volume} is made"
     )
 }
 

@@ -13,8 +13,8 @@ use super::step::{Plan, Reason};
 use crate::ids::{InstanceId, SnapshotId, VolumeId, VolumeName};
 use crate::spec::{GroupSpec, Kind, VolumeSpec};
 use crate::world::{
-    Attachment, Group, Here, Instance, InstanceState, Lifecycle, Member, Snapshot, Standing,
-    Volume, World,
+    Attachment, Consistency, Group, Here, Instance, InstanceState, Lifecycle, Member, Snapshot,
+    Standing, Volume, World,
 };
 
 /// How long an index-backed describe may lag behind (AWS documents "minutes").
@@ -219,10 +219,36 @@ impl<'a> Scene<'a> {
         Some(called.saturating_add_or_max(grant))
     }
 
+    /// The last sign of a predecessor that served after this heir was launched: one
+    /// that waited in a warm pool was called long after that, and nobody notes when.
+    pub(super) fn served_until(&self) -> Option<Timestamp> {
+        let heir = self.holder?;
+        let launched = heir.instance?.launched;
+        // Once it serves, the signs are its own.
+        if heir.appointed.is_some() || heir.member.lifecycle == Lifecycle::InService {
+            return None;
+        }
+        let began = |v: &Volume| match &v.standing {
+            Standing::Active(Some(term)) if term.holder != *heir.id => Some(term.since),
+            _ => None,
+        };
+        let signs = self.lineages.values().flat_map(|lineage| {
+            let of_newest = |s: &&&Snapshot| lineage.top == Some(s.epoch);
+            let live = lineage.snapshots.iter().filter(of_newest);
+            let live = live.filter(|s| s.consistency == Consistency::Crash);
+            lineage
+                .current
+                .and_then(began)
+                .into_iter()
+                .chain(live.map(|s| s.started))
+        });
+        signs.max().filter(|last| *last > launched)
+    }
+
     /// From when on data that cannot be reached is given up for older data: never
     /// before whoever has it had its time to let go.
     pub(super) fn give_up_due(&self) -> Option<Timestamp> {
-        let called = self.holder?.called()?;
+        let called = self.holder?.called().max(self.served_until())?;
         let due = called.saturating_add_or_max(self.spec.policy.capture_timeout);
         Some(due).max(self.fence_due(None))
     }
@@ -230,7 +256,7 @@ impl<'a> Scene<'a> {
     /// Until when data that cannot be seen may be on a volume that a describe does
     /// not show yet; after that the volume is gone.
     pub(super) fn lost_from(&self) -> Option<Timestamp> {
-        let called = self.holder?.called()?;
+        let called = self.holder?.called().max(self.served_until())?;
         Some(called.saturating_add_or_max(LAG.min(self.spec.policy.capture_timeout)))
     }
 

@@ -388,6 +388,18 @@ pub enum Hold {
         volume: VolumeName,
         found: String,
     },
+    /// The newest data is not to be seen, and this may be it: it lacks the tags
+    /// that would say so.
+    Untagged {
+        volume: VolumeName,
+        found: VolumeId,
+        epoch: Epoch,
+    },
+    /// A volume that never had data, beside data of a name that is not configured.
+    Renamed {
+        volume: VolumeName,
+        found: VolumeName,
+    },
     /// Something that is not ours sits at the configured device.
     DeviceTaken {
         volume: VolumeName,

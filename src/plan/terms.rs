@@ -34,11 +34,12 @@ pub(super) fn needs_term(
 }
 
 /// Begin the holder's term on all volumes at once (so that their next captures
-/// share one incident), and tell how far they are.
+/// share one incident) if there is room for them, and tell how far they are.
 pub(super) fn activate<'a>(
     scene: &Scene<'a>,
     heir: Heir<'a>,
     chosen: &BTreeMap<&'a VolumeName, &'a Volume>,
+    has_room: bool,
     placed: &mut Placed<'a>,
     plan: &mut Plan,
 ) {
@@ -71,7 +72,7 @@ pub(super) fn activate<'a>(
     }
     let all = chosen.len() == scene.spec.volumes.len();
     placed.complete = all && placed.active.len() == chosen.len();
-    if all && formatted && due {
+    if all && formatted && due && has_room {
         plan.step(Step::Activate {
             holder: heir.id.clone(),
             since: scene.now,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod addresses;
+mod hands;
 mod hooks;
 mod hostile;
 mod lineages;

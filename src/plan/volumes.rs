@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::fallback::{older_set, restore_set};
 use super::lineage::Lineage;
-use super::make::{Next, at_device, blank, restored};
+use super::make::{Next, at_device, blank, restored, without_tags};
 use super::release::LETS_GO_WITHIN;
 use super::scene::{Heir, Keeper, LAG, SaturatingTime, Scene};
 use super::step::{Hold, Plan, Reason, Step};
@@ -74,8 +74,8 @@ pub(super) fn bring<'a>(scene: &Scene<'a>, plan: &mut Plan) -> Placed<'a> {
         wanted = restore_set(scene, heir, &set, plan);
     }
     let chosen = settle(scene, wanted, plan);
-    attach_all(scene, heir, &chosen, plan);
-    activate(scene, heir, &chosen, &mut placed, plan);
+    let has_room = attach_all(scene, heir, &chosen, plan);
+    activate(scene, heir, &chosen, has_room, &mut placed, plan);
     tell_rivals(scene, &placed, plan);
     placed
 }
@@ -130,7 +130,7 @@ fn newest<'a>(
 ) -> Next<'a> {
     let Some(volume) = lineage.current else {
         return if lineage.ever_had_data() {
-            missing(scene, heir, spec, plan)
+            missing(scene, heir, spec, lineage, plan)
         } else {
             blank(scene, heir, spec, lineage, plan)
         };
@@ -208,8 +208,14 @@ fn its_agent_let_go(scene: &Scene<'_>, captured: Option<&Snapshot>) -> bool {
 }
 
 /// There was data, and no volume of its epoch is seen: gone, or a describe
-/// lags. That is told apart by time.
-fn missing<'a>(scene: &Scene<'a>, heir: Heir<'a>, spec: &VolumeSpec, plan: &mut Plan) -> Next<'a> {
+/// lags, which is told apart by time; or it has lost its tags, by whatever hand.
+fn missing<'a>(
+    scene: &Scene<'a>,
+    heir: Heir<'a>,
+    spec: &VolumeSpec,
+    lineage: &Lineage<'a>,
+    plan: &mut Plan,
+) -> Next<'a> {
     let Some(instance) = heir.instance else {
         plan.wait(Reason::HolderBoots {
             instance: heir.id.clone(),
@@ -218,11 +224,23 @@ fn missing<'a>(scene: &Scene<'a>, heir: Heir<'a>, spec: &VolumeSpec, plan: &mut 
     };
     let called = heir.appointed.unwrap_or(instance.launched);
     let due = scene.lost_from();
-    if due.is_some_and(|due| scene.now >= due) {
-        return Next::OutOfReach;
+    if due.is_none_or(|due| scene.now < due) {
+        plan.wait_until(missing_volume(&spec.name), Some(called), due);
+        return Next::Wait;
     }
-    plan.wait_until(missing_volume(&spec.name), Some(called), due);
-    Next::Wait
+    if let Some(hold) = without_tags(scene, spec, lineage) {
+        plan.hold(hold);
+        return Next::Wait;
+    }
+    // The volume went with its instance; what it held is on its way.
+    if let Some(snapshot) = lineage
+        .uploading()
+        .find(|s| scene.now < scene.capture_due(s))
+    {
+        completes(scene, snapshot, plan);
+        return Next::Wait;
+    }
+    Next::OutOfReach
 }
 
 pub(super) fn missing_volume(name: &VolumeName) -> Reason {
@@ -263,12 +281,15 @@ fn settle<'a>(
     chosen
 }
 
+/// Is there room for all of them? What cannot come begins no term: whoever serves
+/// from something else would be told that it lost.
 fn attach_all(
     scene: &Scene<'_>,
     heir: Heir<'_>,
     chosen: &BTreeMap<&VolumeName, &Volume>,
     plan: &mut Plan,
-) {
+) -> bool {
+    let mut has_room = true;
     for (spec, _) in scene.volumes_in_order() {
         let Some(volume) = chosen.get(&spec.name) else {
             continue;
@@ -285,9 +306,10 @@ fn attach_all(
             Some(AttachmentState::Detaching | AttachmentState::Busy) => {
                 leaving(scene, heir, spec, volume, plan);
             }
-            None => attach(scene, heir, spec, volume, plan),
+            None => has_room &= attach(scene, heir, spec, volume, plan),
         }
     }
+    has_room
 }
 
 /// A stuck attachment ends only when it is taken back; then it is tried anew.
@@ -394,17 +416,19 @@ fn make_room(scene: &Scene<'_>, heir: Heir<'_>, unused: &Volume, plan: &mut Plan
     });
 }
 
-fn attach(scene: &Scene<'_>, heir: Heir<'_>, spec: &VolumeSpec, volume: &Volume, plan: &mut Plan) {
+/// Is its place free, as far as can be told?
+fn attach(
+    scene: &Scene<'_>,
+    heir: Heir<'_>,
+    spec: &VolumeSpec,
+    volume: &Volume,
+    plan: &mut Plan,
+) -> bool {
     if !heir.runs() {
         plan.wait(Reason::HolderBoots {
             instance: heir.id.clone(),
         });
-        return;
-    }
-    // Without an agent the instance may write as soon as it sees the disk, so
-    // the term has to begin first.
-    if !scene.spec.agent && needs_term(scene, heir, spec, volume) {
-        return;
+        return true;
     }
     let taken = heir
         .instance
@@ -412,7 +436,8 @@ fn attach(scene: &Scene<'_>, heir: Heir<'_>, spec: &VolumeSpec, volume: &Volume,
         .filter(|found| **found != volume.id && !has_left(scene, found));
     if let Some(found) = taken {
         if let Some(unused) = never_active(scene, found) {
-            return make_room(scene, heir, unused, plan);
+            make_room(scene, heir, unused, plan);
+            return true;
         }
         plan.hold(Hold::DeviceTaken {
             volume: spec.name.clone(),
@@ -420,11 +445,16 @@ fn attach(scene: &Scene<'_>, heir: Heir<'_>, spec: &VolumeSpec, volume: &Volume,
             device: spec.device.clone(),
             found: found.clone(),
         });
-        return;
+        return false;
     }
-    plan.step(Step::Attach {
-        volume: volume.id.clone(),
-        instance: heir.id.clone(),
-        device: spec.device.clone(),
-    });
+    // Without an agent the instance may write as soon as it sees the disk, so
+    // the term has to begin first.
+    if scene.spec.agent || !needs_term(scene, heir, spec, volume) {
+        plan.step(Step::Attach {
+            volume: volume.id.clone(),
+            instance: heir.id.clone(),
+            device: spec.device.clone(),
+        });
+    }
+    true
 }

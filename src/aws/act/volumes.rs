@@ -14,8 +14,9 @@ use crate::plan::step::Retired;
 use crate::tags;
 use crate::world::{Attachment, AttachmentState, Shape, Standing, Volume};
 
-/// A token may be burned by a volume that failed or was deleted; more burned
-/// ones than this have another cause.
+/// A token may be burned by a volume that failed or was deleted, as each one of a
+/// KMS key that cannot be used is. So many are tried at once; the next try goes on
+/// after them, for as long as AWS remembers them.
 const TOKENS: u32 = 5;
 /// How long the index may take to show a volume made a moment ago.
 const INDEX_LAG: Duration = Duration::from_millis(1500);
@@ -34,7 +35,9 @@ impl Aws {
         );
         let ask = Ask::new("ec2:CreateVolume", doing);
         let made_tags = new_tags(wish, incident, user);
-        let mut attempt = 0;
+        let first = client_token(wish, 0);
+        let begun = self.memory.burned(&first);
+        let mut attempt = begun;
         loop {
             let sent = self
                 .send_create(&ask, wish, shape, &made_tags, attempt)
@@ -61,8 +64,12 @@ impl Aws {
                 }
                 _ => return Err(error),
             }
-            attempt += 1;
-            if error.meaning == Meaning::LimitExceeded || attempt == TOKENS {
+            if error.meaning == Meaning::LimitExceeded {
+                return Err(error);
+            }
+            attempt = attempt.saturating_add(1);
+            self.memory.note_burned(&first, attempt);
+            if attempt - begun == TOKENS {
                 return Err(error);
             }
         }

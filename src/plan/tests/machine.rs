@@ -297,7 +297,7 @@ fn no_first_volume_is_made_beside_something_that_does_not_say_whose_data_it_is()
         .address_on("i-1");
     let tagged = |found: &str| {
         format!(
-            "… {found} belongs to this group and does not say whose data it is; before a first \
+            "… {found} belongs to this group and does not say whose data it is; before another \
              data is made, tag it with rehome:volume, or take its tag rehome:group away"
         )
     };
