@@ -155,6 +155,9 @@ pub struct Instance {
     pub launched: Timestamp,
     /// When it was told to stop or to end, where EC2 says so.
     pub told_to_end: Option<Timestamp>,
+    /// EC2 refused to stop it, as it refuses it for one-time Spot requests, for
+    /// instances without an EBS root, and under stop protection.
+    pub unstoppable: bool,
     /// The primary network interface and its private addresses, primary first.
     pub interface: Option<Interface>,
     /// What the instance itself has at its device names.

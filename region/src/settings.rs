@@ -24,6 +24,9 @@ pub struct Settings {
     /// Does the terminate hook still fire for an instance that was terminated
     /// behind its group's back? Both have been seen.
     pub hook_after_kill: bool,
+    /// Instances that Auto Scaling launches are Spot ones, of one-time requests: EC2
+    /// does not stop them.
+    pub one_time_spot: bool,
     /// Private addresses of each instance. Each can have one Elastic IP, so a
     /// group with several addresses needs as many.
     pub private_addresses: u8,
@@ -44,6 +47,7 @@ impl Default for Settings {
             queue: QueueSettings::default(),
             refused_keys: BTreeSet::new(),
             hook_after_kill: true,
+            one_time_spot: false,
             private_addresses: 1,
         }
     }

@@ -163,6 +163,8 @@ pub(super) fn instance(of: &ec2::Instance) -> Understood<(InstanceId, Instance, 
         zone: Zone::new(need(zone, id, "its zone")?),
         launched: time(of.launch_time(), id, "its launch time")?,
         told_to_end: of.state_transition_reason().and_then(told_at),
+        // No describe says so.
+        unstoppable: false,
         interface: primary_interface(of),
         devices: devices(id, of)?,
     };

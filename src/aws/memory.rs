@@ -16,6 +16,9 @@ use crate::world::{Hook, Snapshot, Volume};
 const HOOKS_FOR: Duration = Duration::from_secs(3600);
 /// A new resource that no describe shows by then does not exist.
 const MADE_FOR: Duration = Duration::from_secs(15);
+/// How long it counts that EC2 refused to stop an instance: a person may have
+/// taken its protection away.
+const UNSTOPPABLE_FOR: Duration = Duration::from_secs(3600);
 /// How long an instance that spoils a common describe is asked apart.
 const APART_FOR: Duration = Duration::from_secs(60);
 /// How long AWS remembers a client token: measured as 12 hours by the EBS CSI driver.
@@ -35,6 +38,8 @@ struct Kept {
     volumes: Made<VolumeId, Volume>,
     snapshots: Made<SnapshotId, Snapshot>,
     spoilers: BTreeMap<InstanceId, Instant>,
+    /// Which instances EC2 refused to stop, and when.
+    unstoppable: BTreeMap<InstanceId, Instant>,
     /// Client tokens by their first one: since when, and how many are burned.
     burned: BTreeMap<String, (Instant, u32)>,
     /// Calls by what they were for, and until when they are not insisted upon.
@@ -100,6 +105,19 @@ impl Memory {
         let now = now();
         let noted = ids.into_iter().map(|id| (id.clone(), now));
         self.0.borrow_mut().spoilers.extend(noted);
+    }
+
+    pub(super) fn note_unstoppable(&self, id: &InstanceId) {
+        let now = now();
+        let unstoppable = &mut self.0.borrow_mut().unstoppable;
+        unstoppable.retain(|_, since| now.saturating_duration_since(*since) < UNSTOPPABLE_FOR);
+        unstoppable.insert(id.clone(), now);
+    }
+
+    pub(super) fn is_unstoppable(&self, id: &InstanceId) -> bool {
+        let kept = self.0.borrow();
+        let since = kept.unstoppable.get(id);
+        since.is_some_and(|since| now().saturating_duration_since(*since) < UNSTOPPABLE_FOR)
     }
 
     /// How many tokens of this wish were found burned, which need not be tried again.

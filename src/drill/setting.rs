@@ -177,6 +177,7 @@ pub(super) fn scale(region: &mut Region, group: &str, desired: u32, now: Timesta
 
 /// What AWS does not end well, by this weather.
 pub(super) fn snag(region: &mut Region, weather: &Weather) {
+    region.settings_mut().one_time_spot = weather.spot;
     let faults = &mut region.settings_mut().faults;
     for (snag, percent) in &weather.snags {
         let odds = match snag {

@@ -2,6 +2,7 @@
 
 use super::Seat;
 use super::addresses;
+use super::release::ends_as_fence;
 use super::scene::{Keeper, Scene};
 use super::step::{Action, Hold, Plan, Reason, Step};
 use super::volumes::{Placed, hangs, missing_volume};
@@ -18,7 +19,10 @@ pub(super) fn complete(scene: &Scene<'_>, world: &World, placed: &Placed<'_>, pl
             // Another member at its launch hook becomes the holder or goes
             // away; either way it is not completed here.
             Lifecycle::PendingWait => (Transition::Launch, false),
-            Lifecycle::TerminatingWait => (Transition::Terminate, has_let_go(scene, id)),
+            Lifecycle::TerminatingWait => (
+                Transition::Terminate,
+                has_let_go(scene, id) || ends_as_fence(scene, id),
+            ),
             // The warm pool moves nothing, so there is nothing to wait for.
             Lifecycle::Warmed(state) if state.ends_with("Pending:Wait") => {
                 (Transition::Launch, true)

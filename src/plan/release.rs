@@ -179,10 +179,12 @@ fn fence_when_due(
         scene.fence_due(Some(predecessor))
     };
     if due.is_some_and(|due| scene.now >= due) && ours_to_fence {
-        plan.step(Step::Fence {
-            instance: predecessor.clone(),
-            force: false,
-        });
+        if !ends_as_fence(scene, predecessor) {
+            plan.step(Step::Fence {
+                instance: predecessor.clone(),
+                force: false,
+            });
+        }
         plan.wait_until(
             Reason::Fencing {
                 instance: predecessor.clone(),
@@ -199,6 +201,20 @@ fn fence_when_due(
             due.filter(|due| scene.now < *due),
         );
     }
+}
+
+/// EC2 refused to stop it when its time was over, and its group is to end it: that
+/// is a fence, too, if its volumes outlive it. They are captured then.
+pub(super) fn ends_as_fence(scene: &Scene<'_>, id: &InstanceId) -> bool {
+    let goes = scene.group.members.get(id);
+    let goes = goes.is_some_and(|member| member.lifecycle.is_leaving());
+    let runs_on = scene
+        .instances
+        .get(id)
+        .is_some_and(|i| i.unstoppable && i.state == InstanceState::Running);
+    let attachments = scene.volumes.values().flat_map(|v| &v.attachments);
+    let mut own = attachments.filter(|a| a.instance == *id);
+    goes && runs_on && own.all(|a| !a.delete_on_termination)
 }
 
 /// A volume on an instance that is down is quiet, but still attached: its heir

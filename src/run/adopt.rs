@@ -196,6 +196,7 @@ mod tests {
             zone: "us-east-1a".into(),
             launched: Timestamp::UNIX_EPOCH,
             told_to_end: None,
+            unstoppable: false,
             interface: None,
             devices: BTreeMap::from([("/dev/sdf".to_owned(), "vol-1".into())]),
         };

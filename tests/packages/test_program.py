@@ -22,7 +22,7 @@ LIBRARIES = {
     "ld-linux-aarch64.so.1",
 }
 # What is published has 15 million bytes; what tests/run builds in haste has more.
-MOST_BYTES = 30_000_000
+MOST_BYTES = 45_000_000
 
 
 def said(*words):

@@ -1,5 +1,7 @@
 //! The calls about instances, as the wire knows them.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::describe::{self, Source};
@@ -249,9 +251,26 @@ fn not_from_here(instance: &Instance, verb: &str) -> ApiError {
     ApiError::new("IncorrectInstanceState", message)
 }
 
+fn one_time(instance: &Instance) -> ApiError {
+    let message = format!(
+        "You can't stop the Spot Instance '{}' because it is associated with a one-time Spot \
+         Instance request. You can only stop Spot Instances associated with persistent Spot \
+         Instance requests.",
+        instance.id
+    );
+    ApiError::new("UnsupportedOperation", message)
+}
+
 pub(crate) fn stop(region: &mut Region, params: &Params, now: Timestamp) -> Result<Xml, ApiError> {
     let force = params.flag("Force")?.unwrap_or(false);
+    let groups = &region.model.groups;
+    let spot: BTreeSet<String> = groups
+        .values()
+        .filter(|_| region.settings.one_time_spot)
+        .flat_map(|group| group.members.keys().cloned())
+        .collect();
     let refuse = |instance: &Instance| match instance.state {
+        _ if spot.contains(&instance.id) => Some(one_time(instance)),
         InstanceState::Running | InstanceState::Stopping | InstanceState::Stopped => None,
         _ => Some(not_from_here(instance, "stopped")),
     };

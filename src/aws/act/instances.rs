@@ -31,7 +31,16 @@ impl Aws {
                     Some(_) | None => Ok(Outcome::Done),
                 }
             }
-            Err(error) => Err(error),
+            Err(error) => {
+                // One-time Spot requests and instance-store roots; stop protection.
+                if matches!(
+                    &*error.code,
+                    "UnsupportedOperation" | "OperationNotPermitted"
+                ) {
+                    self.memory.note_unstoppable(id);
+                }
+                Err(error)
+            }
         }
     }
 

@@ -116,6 +116,7 @@ mod tests {
             launched: Timestamp::UNIX_EPOCH,
             interface: None,
             told_to_end: None,
+            unstoppable: false,
             devices: BTreeMap::new(),
         }
     }

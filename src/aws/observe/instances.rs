@@ -155,6 +155,9 @@ impl Aws {
         if !looked.found.is_empty() {
             self.memory.note_spoilers(looked.unread.keys());
         }
+        for (id, (instance, _)) in &mut looked.found {
+            instance.unstoppable = self.memory.is_unstoppable(id);
+        }
         looked
     }
 

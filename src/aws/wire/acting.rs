@@ -231,6 +231,24 @@ async fn a_volume_is_made_once_however_often_it_is_asked_for() {
     );
 }
 
+/// A key that nobody may use makes one burned token after the other.
+#[tokio::test(start_paused = true)]
+async fn after_many_burned_tokens_the_next_try_goes_on() {
+    let stand = Stand::prompt();
+    for _ in 0..9 {
+        stand.done(&create(None, "a")).await;
+        stand.pass(10).await;
+        let world = stand.look().await;
+        let volume = known(&world.volumes).keys().next().unwrap().clone();
+        let why = Retired::NeverActive;
+        stand.done(&Step::DeleteVolume { volume, why }).await;
+        stand.pass(60).await;
+    }
+    stand.done(&create(None, "a")).await;
+    stand.pass(10).await;
+    assert_eq!(known(&stand.look().await.volumes).len(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_burned_token_is_left_behind() {
     let stand = Stand::prompt();

@@ -173,6 +173,7 @@ fn world(members: &[&str]) -> World {
         zone: "us-east-1a".into(),
         launched: at(-600),
         told_to_end: None,
+        unstoppable: false,
         interface: None,
         devices: BTreeMap::new(),
     };

@@ -190,6 +190,10 @@ fn close(
         }
         return Err(format!("the {what} action of {instance} ended by {how:?}"));
     }
+    // Its end is the fence, where it cannot be stopped.
+    if !launch && ready.is_err() && refused_to_stop(evidence, instance, entry.at) {
+        return Ok(());
+    }
     let ready = ready?;
     let mut due = ready
         .max(opened)
@@ -224,6 +228,23 @@ fn close(
         ));
     }
     Ok(())
+}
+
+/// Was it tried to stop it, and EC2 does not do that?
+fn refused_to_stop(evidence: &Evidence<'_>, instance: &str, at: Timestamp) -> bool {
+    let until = evidence.entries.iter().take_while(|entry| entry.at <= at);
+    let mut refused = until.filter_map(|entry| match &entry.what {
+        What::Call {
+            action,
+            target,
+            outcome: Outcome::Error(code),
+            ..
+        } => Some((action, target, code)),
+        _ => None,
+    });
+    refused.any(|(action, target, code)| {
+        action == "StopInstances" && target.contains(instance) && code == "UnsupportedOperation"
+    })
 }
 
 /// Is it nobody's fault that this action ran out?

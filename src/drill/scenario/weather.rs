@@ -19,6 +19,8 @@ pub struct Weather {
     /// How far the clocks are ahead: the controller's, and that of every agent.
     pub controller_clock: SignedDuration,
     pub agent_clock: SignedDuration,
+    /// Are a group's instances Spot ones, which EC2 does not stop?
+    pub spot: bool,
     /// Does the controller never hear of an event?
     pub deaf: bool,
     /// How often a daemon looks when nothing wakes it.
@@ -60,6 +62,7 @@ impl Weather {
     pub(super) fn take(&mut self, verb: &str, rest: &str) -> Result<bool, String> {
         match (verb, rest.split_whitespace().collect::<Vec<_>>().as_slice()) {
             ("deaf", []) => self.deaf = true,
+            ("on", ["spot"]) => self.spot = true,
             ("poll", [time]) => self.poll = Some(duration(time)?),
             ("lag", [time]) => self.lag = Some(duration(time)?),
             ("slow", [operation, times]) => self.slow.push(slow(operation, times)?),
@@ -72,9 +75,9 @@ impl Weather {
                 }
             }
             ("stuck" | "bad", [what, percent]) => self.snags.push(snag(verb, what, percent)?),
-            ("deaf" | "poll" | "lag" | "slow" | "clock" | "stuck" | "bad", _) => {
+            ("deaf" | "on" | "poll" | "lag" | "slow" | "clock" | "stuck" | "bad", _) => {
                 return Err(format!(
-                    "cannot read `{verb} {rest}`; it is `deaf`, `poll TIME`, `lag TIME`, `slow OPERATION TIMES`, \
+                    "cannot read `{verb} {rest}`; it is `deaf`, `on spot`, `poll TIME`, `lag TIME`, `slow OPERATION TIMES`, \
                      `stuck attach|detach PERCENT%`, `bad volume|snapshot PERCENT%` or \
                      `clock controller|agents ahead|behind TIME`"
                 ));

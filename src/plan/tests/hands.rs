@@ -5,7 +5,7 @@ use super::worlds::{Story, at, cross_zone, expect, open, served, term, words};
 use crate::ids::Epoch;
 use crate::plan::{Hold, Reason};
 use crate::world::*;
-use Lifecycle::{PendingWait, Standby};
+use Lifecycle::{InService, PendingWait, Standby, TerminatingWait};
 use SnapshotState::{Completed, Pending};
 
 /// The one decision that is left to a person.
@@ -187,4 +187,29 @@ fn the_launch_of_an_instance_that_is_down_is_not_kept_open() {
     ] {
         assert!(!kept(down), "{down:?}");
     }
+}
+
+/// A Spot instance of a one-time request, or one that is protected: its end is the
+/// fence, unless that would take its volume along.
+#[test]
+fn what_ec2_does_not_stop_is_ended_by_its_group() {
+    let refused = |lifecycle: Lifecycle, goes_along: bool| {
+        let mut story = cross_zone().member("i-old", lifecycle, "a").no_agent();
+        story
+            .instances()
+            .get_mut(&"i-old".into())
+            .unwrap()
+            .unstoppable = true;
+        let volume = story.volumes().get_mut(&"vol-1".into()).unwrap();
+        volume.attachments[0].delete_on_termination = goes_along;
+        let words = words(&story.at(600));
+        let does = |what: &str| words.iter().any(|word| word.starts_with(what));
+        [
+            does("complete the terminate action of i-old"),
+            does("fence i-old"),
+        ]
+    };
+    assert_eq!(refused(TerminatingWait, false), [true, false]);
+    assert_eq!(refused(TerminatingWait, true), [false, true]);
+    assert_eq!(refused(InService, false), [false, true]);
 }

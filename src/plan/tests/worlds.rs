@@ -87,6 +87,7 @@ impl Story {
                 launched,
                 interface: None,
                 told_to_end: None,
+                unstoppable: false,
                 devices: BTreeMap::new(),
             },
         );
