@@ -99,9 +99,6 @@ pub fn draw(seed: u64) -> String {
         tale.push_str("overlap\n");
     }
     weather(dice, &mut tale);
-    if !is_pair && on_spot(seed) {
-        tale.push_str("on spot\n");
-    }
     let poll = poll(seed);
     let _ = writeln!(tale, "poll {poll}");
     if poll == SELDOM {
@@ -123,11 +120,6 @@ pub fn draw(seed: u64) -> String {
 fn poll(seed: u64) -> &'static str {
     let pauses = ["15s", "60s", "60s", SELDOM];
     Rng::with_seed(!seed).choice(pauses).unwrap_or("15s")
-}
-
-/// Some groups are of Spot instances, which EC2 does not stop. Drawn apart, too.
-fn on_spot(seed: u64) -> bool {
-    Rng::with_seed(!seed.rotate_left(16)).u8(..10) == 0
 }
 
 /// One tale in twenty is of a long life, whose traces add up: sets, copies that lost,

@@ -212,19 +212,10 @@ impl Display for Hold {
                 newest_set,
                 loses_seconds,
             } => data_loss(f, volume, *newest_set, *loses_seconds),
-            Self::AdoptFirst {
-                volume,
-                instance,
-                device,
-                found,
-            } => adopt_first(f, volume, (instance, device), found),
-            Self::Nameless { volume, found } => nameless(f, volume, found),
-            Self::Untagged {
-                volume,
-                found,
-                epoch,
-            } => untagged(f, volume, found, *epoch),
-            Self::Renamed { volume, found } => renamed(f, volume, found),
+            Self::AdoptFirst { .. }
+            | Self::Nameless { .. }
+            | Self::Untagged { .. }
+            | Self::Renamed { .. } => of_origin(f, self),
             Self::DeviceTaken {
                 volume,
                 instance,
@@ -291,6 +282,26 @@ fn of_pair(f: &mut Formatter<'_>, hold: &Hold) -> fmt::Result {
             "{instance} cannot take over ({why}): bring it back, or name another member in the \
              configuration"
         ),
+        _ => Ok(()),
+    }
+}
+
+/// What may be the data that is looked for.
+fn of_origin(f: &mut Formatter<'_>, hold: &Hold) -> fmt::Result {
+    match hold {
+        Hold::AdoptFirst {
+            volume,
+            instance,
+            device,
+            found,
+        } => adopt_first(f, volume, (instance, device), found),
+        Hold::Nameless { volume, found } => nameless(f, volume, found),
+        Hold::Untagged {
+            volume,
+            found,
+            epoch,
+        } => untagged(f, volume, found, *epoch),
+        Hold::Renamed { volume, found } => renamed(f, volume, found),
         _ => Ok(()),
     }
 }

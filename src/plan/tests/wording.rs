@@ -273,3 +273,28 @@ fn a_reason_has_the_same_key_while_the_same_is_waited_for() {
         assert_ne!(reason.key(), other.key());
     }
 }
+
+#[test]
+fn what_may_be_the_data_is_named_with_what_a_person_can_do() {
+    let untagged = Hold::Untagged {
+        volume: "data".into(),
+        found: "vol-2".into(),
+        epoch: Epoch(2),
+    };
+    assert_eq!(
+        untagged.to_string(),
+        "vol-2 may be the newest data, whose tags were taken away: nothing older is used beside \
+         it. If it is, give it rehome:group, rehome:volume=data and rehome:epoch=2; if not, detach \
+         it and take what tags of rehome it has"
+    );
+    let renamed = Hold::Renamed {
+        volume: "pgdata".into(),
+        found: "data".into(),
+    };
+    assert_eq!(
+        renamed.to_string(),
+        "this group has data of data, which is not configured, and none of pgdata: if it was \
+         renamed, name it data again; if not, take data's tags off its volumes and snapshots and \
+         off the group, and a first pgdata is made"
+    );
+}
