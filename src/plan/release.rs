@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::lineage::Lineage;
 use super::scene::{Keeper, SaturatingTime, Scene};
 use super::step::{Plan, Reason, Step};
-use crate::ids::InstanceId;
+use crate::ids::{InstanceId, VolumeId};
 use crate::spec::{GroupSpec, Kind, VolumeSpec};
 use crate::world::{
     AttachmentState, Consistency, Here, Instance, InstanceState, Mounted, Standing, Volume,
@@ -81,14 +81,18 @@ fn is_leaving(scene: &Scene<'_>, here: &Here) -> bool {
             .is_some_and(|m| m.lifecycle.is_leaving())
 }
 
-/// A newer epoch is active somewhere else: what is mounted here lost.
+/// A newer epoch is active somewhere else: what is mounted here lost. Not what has
+/// only lost its tags.
 fn has_superseded(scene: &Scene<'_>, here: &Here) -> bool {
+    let lost = |name, id: &VolumeId| {
+        scene.lineages.get(name).is_some_and(|lineage| {
+            let mut others = lineage.others.iter().filter(|v| v.id == *id);
+            others.any(|v| lineage.current.is_some() || !v.is_undated())
+        })
+    };
     here.mounts.iter().any(|(name, mounted)| match mounted {
         Mounted::Foreign(_) => false,
-        Mounted::Volume(id) => scene
-            .lineages
-            .get(name)
-            .is_some_and(|l| l.others.iter().any(|v| v.id == *id && !v.is_undated())),
+        Mounted::Volume(id) => lost(name, id),
     })
 }
 
