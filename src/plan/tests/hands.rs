@@ -3,7 +3,7 @@
 
 use super::worlds::{Story, at, cross_zone, expect, open, served, term, words};
 use crate::ids::Epoch;
-use crate::plan::{Hold, Reason};
+use crate::plan::{Hold, Reason, Step};
 use crate::world::*;
 use Lifecycle::{InService, PendingWait, Standby, TerminatingWait};
 use SnapshotState::{Completed, Pending};
@@ -212,4 +212,36 @@ fn what_ec2_does_not_stop_is_ended_by_its_group() {
     assert_eq!(refused(TerminatingWait, false), [true, false]);
     assert_eq!(refused(TerminatingWait, true), [false, true]);
     assert_eq!(refused(InService, false), [false, true]);
+}
+
+#[test]
+fn what_is_mounted_and_lost_is_let_go_whatever_tags_it_has() {
+    let quiesces = |epoch: u64, standing: Standing, newer: bool| {
+        let mut story = serves_for_long();
+        let volume = story.volumes().get_mut(&"vol-2".into()).unwrap();
+        (volume.epoch, volume.standing) = (Epoch(epoch), standing);
+        if newer {
+            story = story.volume("vol-3", "a", 2, term("i-1", at(500)), None);
+        }
+        story.plan().steps.contains(&Step::Quiesce)
+    };
+    assert!(quiesces(0, Standing::Active(None), true));
+    assert!(quiesces(1, Standing::Superseded, false));
+    assert!(!quiesces(0, Standing::Active(None), false));
+}
+
+#[test]
+fn the_beginning_of_a_term_is_a_sign_of_life_too() {
+    let restores = |seconds: i64| {
+        let mut story = cross_zone()
+            .instance("i-new", InstanceState::Running, at(-7200))
+            .volume("vol-1", "a", 1, term("i-old", at(-600)), Some("i-old"))
+            .here("i-new", None, Workload::Stopped)
+            .address_on("i-new")
+            .snapshot("snap-live", "vol-1", 1, Completed, at(-700), Some("live/1"));
+        story.instances().remove(&"i-old".into());
+        let words = words(&story.at(seconds));
+        words.iter().any(|w| w.starts_with("restore"))
+    };
+    assert_eq!([1199, 1200].map(restores), [false, true]);
 }
