@@ -2,6 +2,7 @@
 
 use super::Seat;
 use super::addresses;
+use super::make::may_have_strays;
 use super::release::ends_as_fence;
 use super::scene::{Keeper, Scene};
 use super::step::{Action, Hold, Plan, Reason, Step};
@@ -19,10 +20,7 @@ pub(super) fn complete(scene: &Scene<'_>, world: &World, placed: &Placed<'_>, pl
             // Another member at its launch hook becomes the holder or goes
             // away; either way it is not completed here.
             Lifecycle::PendingWait => (Transition::Launch, false),
-            Lifecycle::TerminatingWait => (
-                Transition::Terminate,
-                has_let_go(scene, id) || ends_as_fence(scene, id),
-            ),
+            Lifecycle::TerminatingWait => (Transition::Terminate, may_end(scene, id)),
             // The warm pool moves nothing, so there is nothing to wait for.
             Lifecycle::Warmed(state) if state.ends_with("Pending:Wait") => {
                 (Transition::Launch, true)
@@ -150,17 +148,20 @@ fn launched(scene: &Scene<'_>, world: &World, placed: &Placed<'_>) -> bool {
     workload::serves(scene, placed) && addresses::in_place(scene, world)
 }
 
+/// Which volume it is, and who has it, has to be known before that. An instance that
+/// has ended has let go; the end of one that is stopped may take the volume with it.
+fn may_end(scene: &Scene<'_>, id: &InstanceId) -> bool {
+    let instance = scene.instances.get(id);
+    let has_ended = instance.is_some_and(|i| i.state == InstanceState::Terminated);
+    if !has_ended && (unseen(scene).is_some() || may_have_strays(scene)) {
+        return false;
+    }
+    has_let_go(scene, id) || ends_as_fence(scene, id)
+}
+
 /// Its volumes are quiet and their captures *started*: a snapshot holds the
 /// moment it was asked for, so waiting for its end would only cost time.
 fn has_let_go(scene: &Scene<'_>, id: &InstanceId) -> bool {
-    // Which volume it is, and who has it, is not known before that. An instance
-    // that has ended has let go; the end of one that is stopped may take the
-    // volume with it.
-    let instance = scene.instances.get(id);
-    let has_ended = instance.is_some_and(|i| i.state == InstanceState::Terminated);
-    if unseen(scene).is_some() && !has_ended {
-        return false;
-    }
     scene
         .lineages
         .values()

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::lineage::Lineage;
 use super::scene::{Heir, Keeper, Scene};
-use super::step::{Hold, Plan, Reason, Step};
+use super::step::{Hold, Plan, Step};
 use crate::ids::{InstanceId, SnapshotId, VolumeId, VolumeName};
 use crate::spec::VolumeSpec;
 use crate::world::{InstanceState, Shape, Standing, Volume, VolumeState};
@@ -93,9 +93,7 @@ pub(super) fn blank<'a>(
         return Next::Use(volume);
     }
     if heir.instance.is_none() {
-        plan.wait(Reason::HolderBoots {
-            instance: heir.id.clone(),
-        });
+        plan.wait(heir.boots());
         return Next::Wait;
     }
     if let Some(found) = nameless(scene) {
@@ -162,6 +160,18 @@ pub(super) fn without_tags(
         volume: spec.name.clone(),
         found: found.clone(),
         epoch: lineage.top.unwrap_or_default(),
+    })
+}
+
+/// May the group have data that nothing configured accounts for? Nobody's end may
+/// take it along before a person has said what it is.
+pub(super) fn may_have_strays(scene: &Scene<'_>) -> bool {
+    scene.volumes_in_order().any(|(spec, lineage)| {
+        if lineage.ever_had_data() {
+            lineage.current.is_none() && without_tags(scene, spec, lineage).is_some()
+        } else {
+            renamed(scene, spec).is_some()
+        }
     })
 }
 

@@ -216,9 +216,10 @@ pub(super) fn ends_as_fence(scene: &Scene<'_>, id: &InstanceId) -> bool {
         .instances
         .get(id)
         .is_some_and(|i| i.unstoppable && i.state == InstanceState::Running);
+    let is_disputed = scene.lineages.values().any(Lineage::is_disputed);
     let attachments = scene.volumes.values().flat_map(|v| &v.attachments);
     let mut own = attachments.filter(|a| a.instance == *id);
-    goes && runs_on && own.all(|a| !a.delete_on_termination)
+    goes && runs_on && !is_disputed && own.all(|a| !a.delete_on_termination)
 }
 
 /// A volume on an instance that is down is quiet, but still attached: its heir

@@ -61,6 +61,13 @@ impl Heir<'_> {
         self.appointed.or(self.instance.map(|i| i.launched))
     }
 
+    /// What is waited for while EC2 does not describe it, or it does not run yet.
+    pub(super) fn boots(&self) -> Reason {
+        Reason::HolderBoots {
+            instance: self.id.clone(),
+        }
+    }
+
     pub(super) fn runs(&self) -> bool {
         self.instance
             .is_some_and(|i| i.state == InstanceState::Running)

@@ -217,9 +217,7 @@ fn missing<'a>(
     plan: &mut Plan,
 ) -> Next<'a> {
     let Some(instance) = heir.instance else {
-        plan.wait(Reason::HolderBoots {
-            instance: heir.id.clone(),
-        });
+        plan.wait(heir.boots());
         return Next::Wait;
     };
     let called = heir.appointed.unwrap_or(instance.launched);
@@ -425,9 +423,7 @@ fn attach(
     plan: &mut Plan,
 ) -> bool {
     if !heir.runs() {
-        plan.wait(Reason::HolderBoots {
-            instance: heir.id.clone(),
-        });
+        plan.wait(heir.boots());
         return true;
     }
     let taken = heir

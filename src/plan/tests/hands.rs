@@ -245,3 +245,32 @@ fn the_beginning_of_a_term_is_a_sign_of_life_too() {
     };
     assert_eq!([1199, 1200].map(restores), [false, true]);
 }
+
+/// Its volume may go with it, and nobody has said yet what that is.
+#[test]
+fn no_instance_ends_while_a_person_has_to_say_what_its_volume_is() {
+    let ends = |story: Story, state: InstanceState| {
+        let mut story = story.no_agent().at(600);
+        let old = story.instances().get_mut(&"i-old".into()).unwrap();
+        (old.state, old.unstoppable) = (state, true);
+        let completes = "complete the terminate action of i-old";
+        words(&story).iter().any(|w| w.starts_with(completes))
+    };
+    let mut stripped = cross_zone();
+    stripped.volumes().clear();
+    let mut nameless = cross_zone();
+    nameless.volumes().get_mut(&"vol-1".into()).unwrap().name = None;
+    let mut renamed = cross_zone();
+    renamed.spec.volumes[0].name = "pgdata".into();
+    let mut disputed = cross_zone().volume("vol-9", "a", 1, term("i-9", at(-900)), None);
+    disputed.group().markers.clear();
+    for story in [stripped, nameless, renamed, disputed] {
+        for state in [InstanceState::Running, InstanceState::Stopped] {
+            assert!(!ends(story.clone(), state), "{:?}", words(&story));
+        }
+    }
+    assert!(
+        ends(cross_zone(), InstanceState::Running),
+        "it is all known"
+    );
+}

@@ -271,6 +271,8 @@ fn nobody_ends_as_long_as_the_volume_with_the_newest_data_is_not_to_be_seen() {
     let story = |now| {
         let mut story = cross_zone().at(now);
         story.volumes().clear();
+        let old = story.instances().get_mut(&"i-old".into()).unwrap();
+        old.devices.clear();
         story
     };
     let ends = |now| {
