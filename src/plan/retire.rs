@@ -232,6 +232,8 @@ fn snapshots<'a>(scene: &'a Scene<'_>, sets: &[Set<'a>]) -> impl Iterator<Item =
             // What nobody tagged with a move was not made by rehome.
             .filter(|s| s.incident.is_some() && s.state == SnapshotState::Completed)
             .filter(move |s| !kept.contains(&s.id) && Some(&s.id) != needed.as_ref())
+            // It is a moment of its own, and perhaps the newest, once it says so.
+            .filter(move |s| !is_belied(scene, lineage, s))
             .filter_map(move |s| {
                 let why = if is_duplicate(lineage, s, &in_sets) {
                     Retired::Duplicate

@@ -108,7 +108,6 @@ def test_an_upload_outlives_the_invocations(tmp_path):
         assert [holders for _, holders in active(region)] == [[heir]]
     assert mapping.follow_ups > 0
     assert set(mapping.receives.values()) == {1}
-    assert all(invocation.took < 6 for invocation in function.api.invocations)
 
 
 def test_a_daemon_and_a_function_end_as_one_would(region, tmp_path):

@@ -129,6 +129,15 @@ fn a_capture_that_came_when_somebody_wrote_is_called_what_it_is() {
     let mut other = belied.clone();
     other.snapshots().get_mut(&"snap-1".into()).unwrap().volume = "vol-1".into();
     assert_eq!(step(&other), []);
+    // It may be the newest there is: beside a capture that was in time it is no
+    // duplicate (`tests/scenarios/capture-late.txt`, seed 7).
+    let mut beside = capture(Some(8), 8, Completed).capture("snap-0", "vol-2", Completed);
+    beside
+        .snapshots()
+        .get_mut(&"snap-0".into())
+        .unwrap()
+        .started = at(5);
+    assert_eq!(upkeep(&beside), ["label snap-1 as data"]);
 }
 
 #[test]

@@ -7,7 +7,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use rehome_region::{Delay, GroupSetup, HookSetup, Region, Request, Settings, Spread, What};
+use rehome_region::{
+    Delay, FaultRule, GroupSetup, HookSetup, Region, Request, Settings, Spread, Strike, What,
+};
 use serde_json::{Value, json};
 
 use super::function::Function;
@@ -117,15 +119,36 @@ impl Mapping {
 
     /// By each environment in its turn.
     async fn invoke(&mut self, payload: String) -> Value {
+        self.invoke_within(LONGEST, payload).await.unwrap()
+    }
+
+    async fn invoke_within(
+        &mut self,
+        whole: SignedDuration,
+        payload: String,
+    ) -> Result<Value, String> {
         let began = self.now();
         let next = self.invocations.len() % self.environments.len();
         let function = Rc::clone(&self.environments[next]);
         let invoked = tokio::task::spawn_local(async move {
-            function.invoke(payload.as_bytes(), began + LONGEST).await
+            function.invoke(payload.as_bytes(), began + whole).await
         });
-        let answer = invoked.await.unwrap().unwrap();
-        self.invocations.push(self.now().duration_since(began));
+        let answer = invoked.await.unwrap();
+        let took = self.now().duration_since(began);
+        assert!(took < whole, "Lambda would have ended it after {whole:#}");
+        self.invocations.push(took);
         answer
+    }
+
+    /// From now on no answer comes to the function, whatever it asks.
+    fn go_silent(&self) {
+        let mut region = self.stage.shared.lock();
+        region.settings_mut().faults.rules.push(FaultRule {
+            action: "*".to_owned(),
+            caller: Some("function".to_owned()),
+            probability: 1.0,
+            strike: Strike::LostBefore,
+        });
     }
 
     /// Until a member serves and nothing is left to do.
@@ -403,5 +426,42 @@ fn a_schedule_keeps_house() {
         mapping.invoke(schedule.to_string()).await;
         // By default one is due every quarter of an hour.
         mapping.until(minutes(1), |it| it.snapshots() == 1).await;
+    });
+}
+
+#[test]
+fn without_an_answer_of_aws_it_answers_in_time_all_the_same() {
+    on_stage(async {
+        let mut mapping = Mapping::new(1, 300, Duration::from_secs(60)).await;
+        mapping.settle().await;
+        mapping.go_silent();
+        let follow_up = json!({ "rehome": { "group": "orders-db" } });
+        // Whose it is only AWS can say.
+        let stopped = json!({
+            "source": "aws.ec2",
+            "detail-type": "EC2 Instance State-change Notification",
+            "detail": { "instance-id": "i-0123456789abcdef0", "state": "stopped" },
+        });
+        let records: Vec<_> = [&follow_up, &stopped]
+            .iter()
+            .enumerate()
+            .map(|(n, body)| {
+                json!({
+                    "messageId": format!("message-{n}"),
+                    "body": body.to_string(),
+                    "eventSource": "aws:sqs",
+                    "eventSourceARN": QUEUE,
+                })
+            })
+            .collect();
+        let batch = json!({ "Records": records }).to_string();
+        for seconds in [3, 6, 60, 900] {
+            let whole = SignedDuration::from_secs(seconds);
+            let answer = mapping.invoke_within(whole, batch.clone()).await.unwrap();
+            let again = answer["batchItemFailures"].as_array().unwrap();
+            assert_eq!(again.len(), 2, "{answer}");
+            let direct = mapping.invoke_within(whole, follow_up.to_string()).await;
+            assert!(direct.is_err(), "{direct:?}");
+        }
     });
 }

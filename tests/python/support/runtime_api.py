@@ -25,23 +25,16 @@ class Invocation:
         self.id = str(uuid.uuid4())
         self.payload = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         self.seconds = seconds
-        self.began = self.ended = None
         self.deadline_ms = None
         self.answer = self.error = None
         self.done = threading.Event()
 
     def begin(self):
-        self.began = time.monotonic()
         self.deadline_ms = int((time.time() + self.seconds) * 1000)
 
     def end(self, kind, body):
-        self.ended = time.monotonic()
         setattr(self, "answer" if kind == "response" else "error", json.loads(body))
         self.done.set()
-
-    @property
-    def took(self):
-        return self.ended - self.began
 
 
 class RuntimeApi:
