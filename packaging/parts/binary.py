@@ -74,11 +74,11 @@ def compile_(project: Path, arch: str, bins: list, tools: Path, brisk: bool) -> 
     return {name: folder / name for name in bins}
 
 
-def cargo_briskly(project: Path, verb: str, words: list, tools: Path) -> bool:
-    return cargo(project, os.uname().machine, verb, words, tools, brisk=True)
+def test_briskly(project: Path, words: list, tools: Path) -> bool:
+    return cargo(project, os.uname().machine, "test", words, tools, brisk=True, linted=True)
 
 
-def cargo(project: Path, arch: str, verb: str, words: list, tools: Path, brisk: bool) -> bool:
+def cargo(project: Path, arch: str, verb: str, words: list, tools: Path, brisk: bool, linted: bool = False) -> bool:
     folder = target_folder(project)
     settings = ["--locked", "--release"]
     settings += ["--target", f"{arch}-unknown-linux-gnu.{GLIBC}", "--target-dir", str(folder)]
@@ -100,6 +100,11 @@ def cargo(project: Path, arch: str, verb: str, words: list, tools: Path, brisk: 
         settings += ["--config", "profile.release.package.aws-sdk-ec2.opt-level=0"]
         # Below that level it names the paths of this machine in its errors.
         settings += ["--config", "profile.release.package.aws-lc-sys.opt-level=3"]
+    clippy = shutil.which("clippy-driver")
+    if linted and clippy:
+        # As `cargo clippy -- -D warnings` sets it, for what is compiled, too.
+        env["RUSTC_WORKSPACE_WRAPPER"] = clippy
+        env["CLIPPY_ARGS"] = "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__"
     return subprocess.run(["cargo-zigbuild", verb, *settings, *words], cwd=project, env=env).returncode == 0
 
 

@@ -278,6 +278,15 @@ impl Ledger {
         matches!(last, Some("stopped" | "terminated"))
     }
 
+    /// The first time after this that it was.
+    pub fn down_after(&self, instance: &str, from: Timestamp) -> Option<Timestamp> {
+        let mut states = self.states.get(instance).into_iter().flatten();
+        let (since, _) = states.find(|(since, state)| {
+            *since >= from && matches!(state.as_str(), "stopped" | "terminated")
+        })?;
+        Some(*since)
+    }
+
     pub fn has_ended(&self, instance: &str, at: Timestamp) -> bool {
         let mut states = self.states.get(instance).into_iter().flatten();
         states.any(|(since, state)| *since <= at && state == "terminated")

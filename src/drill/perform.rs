@@ -417,9 +417,16 @@ impl Teller<'_> {
                         if data.get(volume).is_some_and(|v| v.tags.contains_key(tags::GROUP)))
                 })
             }
-            Expectation::Moves { count } => self.counted("address moves", *count, |what| {
-                matches!(what, What::AddressMoved { from: Some(from), to: Some(to), .. } if from != to)
-            }),
+            Expectation::Moves { count } => {
+                // From its last instance, though that may have ended before.
+                let mut last = BTreeMap::new();
+                self.counted("address moves", *count, |what| match what {
+                    What::AddressMoved { allocation, to: Some(to), .. } => last
+                        .insert(allocation.clone(), to.clone())
+                        .is_some_and(|last| last != *to),
+                    _ => false,
+                })
+            }
             Expectation::Fences { count } => self.counted("instances stopped", *count, |what| {
                 matches!(what, What::InstanceState { to, .. } if to == "stopping")
             }),
@@ -432,7 +439,7 @@ impl Teller<'_> {
         &self,
         what: &str,
         count: usize,
-        is: impl Fn(&What) -> bool,
+        mut is: impl FnMut(&What) -> bool,
     ) -> (String, bool, String) {
         let region = self.stage.shared.lock();
         let found = region

@@ -1,6 +1,7 @@
 """A clean Debian in a folder of its own: nothing of this machine is in it, and
 what is installed there goes with it."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -26,13 +27,16 @@ class Root:
         self._clean = cache / "-".join([SUITE, *INCLUDED])
         if os.geteuid() != 0 or shutil.which("debootstrap") is None:
             pytest.skip("LEFT OUT: packages in a clean Debian: needs root and debootstrap")
-        if not self._clean.exists():
-            self._bootstrap()
+        cache.mkdir(parents=True, exist_ok=True)
+        with open(cache / "lock", "w") as lock:
+            # One process makes it, the others wait for it.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not self._clean.exists():
+                self._bootstrap()
 
     def _bootstrap(self) -> None:
         half_done = self._clean.with_name("new")
         shutil.rmtree(half_done, ignore_errors=True)
-        half_done.parent.mkdir(parents=True, exist_ok=True)
         words = ["debootstrap", "--variant=minbase", f"--include={','.join(INCLUDED)}"]
         if os.environ.get("REHOME_ROOT_KEYRING"):
             words.append(f"--keyring={os.environ['REHOME_ROOT_KEYRING']}")

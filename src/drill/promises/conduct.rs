@@ -206,6 +206,9 @@ fn close(
     if entry.who == instance {
         due = due.max(booted(evidence, instance, entry.at));
     }
+    if !launch {
+        due = due.max(evidence.hung_until(instance, entry.at));
+    }
     // Another one closes it in the stead of the instance's own agent only when
     // that had its time; where there is no agent, nobody waits for one.
     let conditions = evidence.conditions;

@@ -1,6 +1,6 @@
 //! Who could have acted then, and how soon could it?
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use rehome_region::What;
@@ -13,6 +13,19 @@ pub(super) const SEEN_AFTER: SignedDuration = SignedDuration::from_secs(20);
 
 /// A detach that takes so long is stuck.
 const HANGS: SignedDuration = SignedDuration::from_mins(2);
+
+/// The way of a volume off an instance.
+struct Departure<'a> {
+    volume: &'a str,
+    from: Timestamp,
+    until: Option<Timestamp>,
+}
+
+impl Departure<'_> {
+    fn hangs(&self, at: Timestamp) -> bool {
+        self.until.unwrap_or(at).duration_since(self.from) >= HANGS
+    }
+}
 
 /// What every runner has to live with, whatever it does.
 #[derive(Clone, Copy, Debug, Default)]
@@ -71,25 +84,51 @@ impl Evidence<'_> {
 
     /// Is a volume stuck on its way off this instance?
     pub(super) fn hangs_on(&self, instance: &str, at: Timestamp) -> bool {
-        let mut leaves: BTreeMap<&str, Timestamp> = BTreeMap::new();
+        let departures = self.departures(instance, at);
+        let mut stuck = departures.iter().filter(|stay| stay.hangs(at));
+        stuck.any(|stay| stay.until.is_none())
+    }
+
+    /// Until when did a volume that was stuck on its way off this instance leave
+    /// open what it may still write? It goes at last, or the instance is down.
+    pub(super) fn hung_until(&self, instance: &str, at: Timestamp) -> Timestamp {
+        let departures = self.departures(instance, at);
+        let stuck = departures.iter().filter(|stay| stay.hangs(at));
+        let ends = stuck.map(|stay| {
+            let down = self.ledger.down_after(instance, stay.from);
+            stay.until.into_iter().chain(down).min().unwrap_or(at)
+        });
+        ends.max().unwrap_or(Timestamp::MIN).min(at)
+    }
+
+    /// The ways of volumes off this instance, from the first call on.
+    fn departures(&self, instance: &str, at: Timestamp) -> Vec<Departure<'_>> {
+        let mut departures: Vec<Departure<'_>> = Vec::new();
         for entry in self.entries.iter().take_while(|entry| entry.at <= at) {
+            let open = |volume: &str| {
+                let is = |stay: &Departure<'_>| stay.volume == volume && stay.until.is_none();
+                departures.iter().position(is)
+            };
             match &entry.what {
                 What::Detaching {
                     volume,
                     instance: of,
                     ..
-                } if of == instance => {
-                    leaves.entry(volume).or_insert(entry.at);
-                }
+                } if of == instance && open(volume).is_none() => departures.push(Departure {
+                    volume,
+                    from: entry.at,
+                    until: None,
+                }),
                 What::Detached { volume, .. } => {
-                    leaves.remove(volume.as_str());
+                    let stay = open(volume).and_then(|n| departures.get_mut(n));
+                    if let Some(stay) = stay {
+                        stay.until = Some(entry.at);
+                    }
                 }
                 _ => {}
             }
         }
-        leaves
-            .values()
-            .any(|since| at.duration_since(*since) >= HANGS)
+        departures
     }
 
     /// For how long of this time was there nobody at all? No controller was awake,

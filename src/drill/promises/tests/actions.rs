@@ -79,3 +79,29 @@ fn where_agents_are_alone_an_action_waits_for_the_next_one() {
     boots(1_000, 1_010).holds(8);
     boots(1_000, 1_300).breaks(8, "after its part was done");
 }
+
+#[test]
+fn what_is_stuck_on_its_way_off_an_instance_is_waited_for_until_that_is_down() {
+    let leaves = |volume: &str| What::Detaching {
+        volume: volume.into(),
+        instance: OLD.into(),
+        forced: false,
+    };
+    let gone = |volume: &str| What::Detached {
+        volume: volume.into(),
+        instance: OLD.into(),
+    };
+    let state = |to: &str| What::InstanceState {
+        instance: OLD.into(),
+        from: "running".into(),
+        to: to.into(),
+    };
+    let stuck = || moved().at(301, OLD, leaves("vol-9"));
+    let closes = |tale: Tale, at| tale.at(at, OLD, closed(OLD, "TERMINATING", Closed::Continue));
+    closes(stuck(), 900).holds(8);
+    closes(stuck().at(600, "aws", state("stopped")), 610).holds(8);
+    closes(stuck().at(600, "aws", state("stopped")), 900).breaks(8, "after its part was done");
+    closes(stuck().at(600, "aws", gone("vol-9")), 900).breaks(8, "after its part was done");
+    // What goes at once keeps nobody.
+    closes(stuck().at(310, "aws", gone("vol-9")), 900).breaks(8, "after its part was done");
+}
