@@ -133,6 +133,8 @@ pub struct Instance {
     pub impaired: bool,
     /// Against termination by EC2's API; Auto Scaling's way is not barred.
     pub protected: bool,
+    /// Against being stopped by EC2's API.
+    pub stop_protected: bool,
     /// A shutdown from inside terminates it.
     pub shutdown_terminates: bool,
     /// The instance profile, by ARN or name.

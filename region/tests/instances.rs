@@ -95,6 +95,41 @@ fn stopping_keeps_what_terminating_lets_go() {
 }
 
 #[test]
+fn what_is_protected_is_neither_stopped_nor_terminated() {
+    let mut world = World::new();
+    let machine = world.machine("us-east-1a");
+    let ways = [
+        ("StopInstances", "DisableApiStop", "disableApiStop"),
+        (
+            "TerminateInstances",
+            "DisableApiTermination",
+            "disableApiTermination",
+        ),
+    ];
+    for (action, switch, attribute) in ways {
+        let protect = |world: &mut World, value: &str| {
+            let switch = format!("{switch}.Value");
+            let words = [("InstanceId", &*machine), (&*switch, value)];
+            world.call("ModifyInstanceAttribute", &words).unwrap();
+        };
+        protect(&mut world, "true");
+        let refused = world.refused(action, &[("InstanceId.1", &machine)]);
+        assert_eq!(refused, "OperationNotPermitted");
+        let words = [("InstanceId", &*machine), ("Attribute", attribute)];
+        assert_eq!(
+            world.get("DescribeInstanceAttribute", &words, "value"),
+            "true"
+        );
+        assert_eq!(state(&mut world, &machine), "running");
+        protect(&mut world, "false");
+    }
+    world
+        .call("StopInstances", &[("InstanceId.1", &machine)])
+        .unwrap();
+    assert_eq!(state(&mut world, &machine), "stopping");
+}
+
+#[test]
 fn delete_on_termination_takes_a_data_volume_along() {
     let mut world = World::new();
     let machine = world.machine("us-east-1a");

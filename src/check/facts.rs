@@ -66,6 +66,8 @@ pub struct GroupSetup {
     pub warm_pool: Option<WarmPool>,
     /// `IgnoreUnhealthy`: nobody is replaced in a zone that was shifted away from.
     pub ignores_unhealthy: bool,
+    /// Its policy of mixed instances takes Spot ones.
+    pub takes_spot: bool,
     pub source: LaunchSource,
 }
 
@@ -111,6 +113,10 @@ pub struct Template {
     pub user_data: Option<String>,
     /// Keys of the tags that it puts on volumes.
     pub volume_tags: BTreeSet<String>,
+    /// It asks for Spot instances.
+    pub is_spot: bool,
+    /// EC2 is told not to stop what is made of it.
+    pub bars_stop: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,6 +152,7 @@ pub struct Body {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Protection {
     pub against_termination: bool,
+    pub against_stop: bool,
     /// A shutdown from inside terminates it.
     pub shutdown_terminates: bool,
 }

@@ -157,6 +157,14 @@ fn protection(sheet: &mut Sheet, facts: &Facts, id: &InstanceId) {
                 .with("instance-id", id),
         );
     }
+    if protection.against_stop {
+        sheet.wrong(
+            "stop",
+            format!("{id} is protected from being stopped"),
+            "it cannot be fenced, so nothing moves away from it while it runs",
+            aws("ec2 modify-instance-attribute --no-disable-api-stop").with("instance-id", id),
+        );
+    }
     if protection.against_termination {
         sheet.right(
             "protection",

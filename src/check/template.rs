@@ -32,6 +32,7 @@ pub(super) fn judge(facts: &Facts, spec: &GroupSpec) -> Vec<Finding> {
                         template,
                         spec,
                         follows: version == "$Latest",
+                        mixes_spot: setup.takes_spot,
                     };
                     made.judge(&mut sheet);
                 }
@@ -58,12 +59,15 @@ struct Made<'a> {
     spec: &'a GroupSpec,
     /// The group takes whatever version is the newest.
     follows: bool,
+    /// The group takes Spot instances whatever the template says.
+    mixes_spot: bool,
 }
 
 impl Made<'_> {
     fn judge(&self, sheet: &mut Sheet) {
         self.mappings(sheet);
         self.tags(sheet);
+        self.stop(sheet);
         if self.spec.agent {
             self.profile(sheet);
             self.metadata(sheet);
@@ -169,6 +173,35 @@ impl Made<'_> {
                 self.version_with(
                     "{\"TagSpecifications\":[{\"ResourceType\":\"volume\",\"Tags\":[{\"Key\":\"Name\",\"Value\":\"root\"}]}]}",
                 ),
+            );
+        }
+    }
+
+    /// A member that does not let go is stopped before its data is captured.
+    fn stop(&self, sheet: &mut Sheet) {
+        if self.template.bars_stop {
+            sheet.wrong(
+                "template-stop",
+                format!("{} protects new instances from being stopped", self.what()),
+                "a member that does not let go by itself cannot be fenced but by its end",
+                self.version_with("{\"DisableApiStop\":false}"),
+            );
+        } else if self.template.is_spot || self.mixes_spot {
+            let who = match self.template.is_spot {
+                true => self.what(),
+                false => "the group's policy of mixed instances".to_owned(),
+            };
+            sheet.warning(
+                "template-stop",
+                format!("{who} asks for Spot instances, which EC2 does not stop"),
+                "a member that does not let go by itself is fenced by its end alone: where the \
+                 group launches before it terminates, its heir waits in vain",
+                "launch On-Demand instances, and terminate before launching",
+            );
+        } else {
+            sheet.right(
+                "template-stop",
+                "a new instance that does not let go can be stopped".to_owned(),
             );
         }
     }

@@ -192,6 +192,22 @@ def test_a_data_volume_in_the_launch_template_keeps_the_data_away(stand):
     assert "create-launch-template-version --launch-template-name orders" in found["mend"]
 
 
+def test_what_ec2_does_not_stop_cannot_be_fenced(stand):
+    def next_version(source, **data):
+        stand.region.ec2.create_launch_template_version(
+            LaunchTemplateName="orders", SourceVersion=source, LaunchTemplateData=data
+        )
+
+    next_version("1", DisableApiStop=True)
+    found = stand.check().wrong("template-stop")
+    assert "orders version 2 protects new instances from being stopped" in found["says"]
+    mend(stand.region, found)
+    assert stand.check().verdicts("template-stop") == {"right"}
+    next_version("1", InstanceMarketOptions={"MarketType": "spot"})
+    [found] = stand.check().named("template-stop")
+    assert found["verdict"] == "warning" and "orders version 4 asks for Spot" in found["says"]
+
+
 def test_a_stranger_that_has_the_address_is_named(stand):
     stand.serving()
     made = stand.region.ec2.run_instances(ImageId="ami-1", InstanceType="t3.micro", MinCount=1, MaxCount=1)

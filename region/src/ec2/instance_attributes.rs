@@ -17,6 +17,7 @@ pub(crate) fn describe(region: &Region, params: &Params, now: Timestamp) -> Resu
     xml.leaf("instanceId", id);
     let value = match attribute {
         "disableApiTermination" => instance.protected.to_string(),
+        "disableApiStop" => instance.stop_protected.to_string(),
         "instanceInitiatedShutdownBehavior" if instance.shutdown_terminates => {
             "terminate".to_owned()
         }
@@ -34,7 +35,8 @@ pub(crate) fn describe(region: &Region, params: &Params, now: Timestamp) -> Resu
     Ok(xml)
 }
 
-/// ModifyInstanceAttribute: whether volumes die with it, and whether it may.
+/// ModifyInstanceAttribute: whether volumes die with it, and whether it may end, or
+/// be stopped.
 pub(crate) fn modify(
     region: &mut Region,
     params: &Params,
@@ -43,6 +45,7 @@ pub(crate) fn modify(
     let instance = params.required("InstanceId")?;
     ids::find(&region.model.instances, instance, now)?;
     let protected = params.flag("DisableApiTermination.Value")?;
+    let stop_protected = params.flag("DisableApiStop.Value")?;
     let shutdown = params.get("InstanceInitiatedShutdownBehavior.Value");
     if let Some(other) = shutdown.filter(|how| !matches!(*how, "stop" | "terminate")) {
         return Err(ApiError::invalid(
@@ -51,7 +54,8 @@ pub(crate) fn modify(
         ));
     }
     let mappings = params.structures("BlockDeviceMapping");
-    if mappings.is_empty() && protected.is_none() && shutdown.is_none() {
+    let barred = protected.or(stop_protected);
+    if mappings.is_empty() && barred.is_none() && shutdown.is_none() {
         return Err(ApiError::new(
             "InvalidParameterCombination",
             "No attributes specified.",
@@ -60,6 +64,7 @@ pub(crate) fn modify(
     let changes = changes(region, instance, &mappings)?;
     if let Some(found) = region.model.instances.get_mut(instance) {
         found.protected = protected.unwrap_or(found.protected);
+        found.stop_protected = stop_protected.unwrap_or(found.stop_protected);
         found.shutdown_terminates =
             shutdown.map_or(found.shutdown_terminates, |how| how == "terminate");
     }

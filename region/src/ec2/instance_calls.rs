@@ -251,6 +251,14 @@ fn not_from_here(instance: &Instance, verb: &str) -> ApiError {
     ApiError::new("IncorrectInstanceState", message)
 }
 
+fn barred(instance: &Instance, from: &str, by: &str) -> ApiError {
+    let message = format!(
+        "The instance '{}' may not be {from}. Modify its '{by}' instance attribute and try again.",
+        instance.id
+    );
+    ApiError::new("OperationNotPermitted", message)
+}
+
 fn one_time(instance: &Instance) -> ApiError {
     let message = format!(
         "You can't stop the Spot Instance '{}' because it is associated with a one-time Spot \
@@ -271,6 +279,7 @@ pub(crate) fn stop(region: &mut Region, params: &Params, now: Timestamp) -> Resu
         .collect();
     let refuse = |instance: &Instance| match instance.state {
         _ if spot.contains(&instance.id) => Some(one_time(instance)),
+        _ if instance.stop_protected => Some(barred(instance, "stopped", "disableApiStop")),
         InstanceState::Running | InstanceState::Stopping | InstanceState::Stopped => None,
         _ => Some(not_from_here(instance, "stopped")),
     };
@@ -299,14 +308,8 @@ pub(crate) fn terminate(
     now: Timestamp,
 ) -> Result<Xml, ApiError> {
     let refuse = |instance: &Instance| {
-        instance.protected.then(|| {
-            let message = format!(
-                "The instance '{}' may not be terminated. Modify its 'disableApiTermination' \
-                 instance attribute and try again.",
-                instance.id
-            );
-            ApiError::new("OperationNotPermitted", message)
-        })
+        let is_protected = instance.protected;
+        is_protected.then(|| barred(instance, "terminated", "disableApiTermination"))
     };
     order(region, params, now, refuse, |region, id| {
         instances::terminate(region, id, now)

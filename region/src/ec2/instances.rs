@@ -73,6 +73,7 @@ pub(crate) fn launch(region: &mut Region, launch: Launch, now: Timestamp) -> Str
         },
         impaired: false,
         protected: false,
+        stop_protected: false,
         shutdown_terminates: false,
         profile: launch.profile,
         spot_notice: None,

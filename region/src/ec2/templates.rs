@@ -305,6 +305,13 @@ fn write_data(xml: &mut Xml, data: &Params) {
             }
         },
     );
+    let market = data.within("InstanceMarketOptions");
+    if !market.is_empty() {
+        xml.node("instanceMarketOptions", |xml| {
+            xml.maybe("marketType", market.get("MarketType"));
+        });
+    }
+    xml.maybe("disableApiStop", flag(data, "DisableApiStop"));
     let options = data.within("MetadataOptions");
     if !options.is_empty() {
         xml.node("metadataOptions", |xml| {

@@ -45,10 +45,14 @@ impl Aws {
             .await
         };
         let termination = attribute(InstanceAttributeName::DisableApiTermination).await?;
+        let stop = attribute(InstanceAttributeName::DisableApiStop).await?;
         let shutdown = attribute(InstanceAttributeName::InstanceInitiatedShutdownBehavior).await?;
         Ok(Protection {
             against_termination: termination
                 .disable_api_termination()
+                .is_some_and(|value| value.value() == Some(true)),
+            against_stop: stop
+                .disable_api_stop()
                 .is_some_and(|value| value.value() == Some(true)),
             shutdown_terminates: shutdown
                 .instance_initiated_shutdown_behavior()

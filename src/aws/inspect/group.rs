@@ -96,8 +96,21 @@ fn setup(of: &AutoScalingGroup) -> GroupSetup {
                 && of.impaired_zone_health_check_behavior()
                     == Some(&ImpairedZoneHealthCheckBehavior::IgnoreUnhealthy)
         }),
+        takes_spot: takes_spot(of),
         source: source(of),
     }
+}
+
+/// A group of one is On-Demand as long as the base takes that one, or all above it
+/// is: what Auto Scaling does where nothing is said.
+fn takes_spot(of: &AutoScalingGroup) -> bool {
+    let distribution = of
+        .mixed_instances_policy()
+        .and_then(|policy| policy.instances_distribution());
+    distribution.is_some_and(|of| {
+        of.on_demand_base_capacity().unwrap_or(0) == 0
+            && of.on_demand_percentage_above_base_capacity().unwrap_or(100) < 100
+    })
 }
 
 fn source(of: &AutoScalingGroup) -> LaunchSource {

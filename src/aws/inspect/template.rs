@@ -2,7 +2,7 @@
 
 use aws_sdk_ec2::types::{
     LaunchTemplateBlockDeviceMapping, LaunchTemplateHttpTokensState,
-    LaunchTemplateInstanceMetadataEndpointState, LaunchTemplateVersion, ResourceType,
+    LaunchTemplateInstanceMetadataEndpointState, LaunchTemplateVersion, MarketType, ResourceType,
 };
 
 use super::super::{Aws, AwsError};
@@ -68,6 +68,10 @@ fn read_version(of: &LaunchTemplateVersion) -> Template {
         .iter()
         .find_map(|interface| interface.associate_public_ip_address());
     template.user_data = data.user_data().map(decoded);
+    template.is_spot = data
+        .instance_market_options()
+        .is_some_and(|options| options.market_type() == Some(&MarketType::Spot));
+    template.bars_stop = data.disable_api_stop() == Some(true);
     template.volume_tags = data
         .tag_specifications()
         .iter()

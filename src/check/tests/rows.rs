@@ -82,6 +82,10 @@ pub(super) const ASG: &[Row] = rows! {
     "a version of its own": |f, _| { setup(f, |g| g.source = LaunchSource::Template { template: "lt-1".into(), version: "3".into() }); template(f, |t| t.mappings.push(mapping("/dev/sdf"))) } => Wrong "template-volumes", "/dev/sdf", "&& aws autoscaling update-auto-scaling-group --auto-scaling-group-name orders-db --launch-template 'LaunchTemplateName=orders,Version=$Latest'";
     "our tags on root volumes": |f, _| template(f, |t| { t.volume_tags.insert("rehome:group".into()); }) => Wrong "template-tags", "tags new volumes with rehome:group", "TagSpecifications";
     "a volume elsewhere": |f, _| template(f, |t| t.mappings.push(mapping("/dev/sdg"))) => Warning "template-volumes", "at /dev/sdg; it goes with its instance", "create-launch-template-version";
+    "new ones can be stopped": |_, _| {} => Right "template-stop", "can be stopped", "";
+    "new ones must not be stopped": |f, _| template(f, |t| t.bars_stop = true) => Wrong "template-stop", "orders version 3 protects", "--launch-template-data '{\"DisableApiStop\":false}'";
+    "a template for Spot": |f, _| template(f, |t| t.is_spot = true) => Warning "template-stop", "orders version 3 asks for Spot", "On-Demand";
+    "a policy with Spot": |f, _| setup(f, |g| g.takes_spot = true) => Warning "template-stop", "policy of mixed instances asks for Spot", "On-Demand";
     "no role for heirs": |f, _| template(f, |t| t.profile = None) => Wrong "template-role", "no role", "IamInstanceProfile";
     "no metadata for heirs": |f, _| template(f, |t| t.metadata_endpoint = Some(false)) => Wrong "template-metadata", "turns the instance metadata service off", "HttpEndpoint";
     "version 1 for heirs": |f, _| template(f, |t| t.metadata_tokens_required = Some(false)) => Warning "template-metadata", "version 1", "HttpTokens";
@@ -193,6 +197,7 @@ pub(super) const PAIR: &[Row] = rows! {
     "protection unread": |f, _| { f.protection.insert("i-2".into(), unread()); } => Unknown "protection", "not allowed", "";
     "unprotected": |f, _| { f.protection.insert("i-2".into(), protected(false, false)); } => Warning "protection", "i-2 is not protected", "--disable-api-termination --instance-id i-2";
     "shuts down for good": |f, _| { f.protection.insert("i-2".into(), protected(true, true)); } => Wrong "shutdown", "i-2 terminates", "--instance-initiated-shutdown-behavior stop --instance-id i-2";
+    "not to be stopped": |f, _| { f.protection.insert("i-2".into(), Seen::Known(Protection { against_stop: true, ..safe() })); } => Wrong "stop", "i-2 is protected", "--no-disable-api-stop --instance-id i-2";
     "one zone for both": |f, _| body(f, "i-2", |b| b.zone = Some("us-east-1a".into())) => Warning "pair-zones", "both in us-east-1a", "";
     "two networks": |f, _| body(f, "i-2", |b| b.network = Some("vpc-2".into())) => Warning "reach", "different networks", "";
     "other security groups": |f, _| body(f, "i-2", |b| b.security_groups.clear()) => Warning "reach", "different security groups", "--instance-id i-2 --groups sg-1";
@@ -350,7 +355,16 @@ fn protected(against_termination: bool, shutdown_terminates: bool) -> Seen<Prote
     Seen::Known(Protection {
         against_termination,
         shutdown_terminates,
+        ..safe()
     })
+}
+
+fn safe() -> Protection {
+    Protection {
+        against_termination: true,
+        against_stop: false,
+        shutdown_terminates: false,
+    }
 }
 
 fn here(f: &mut Facts, change: impl FnOnce(&mut crate::world::Here)) {

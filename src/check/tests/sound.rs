@@ -50,6 +50,8 @@ pub(super) fn asg() -> (Facts, GroupSpec) {
         public_ip: None,
         user_data: Some("#!/bin/sh\nrehome bootstrap".to_owned()),
         volume_tags: BTreeSet::from(["Name".to_owned()]),
+        is_spot: false,
+        bars_stop: false,
     };
     let setup = GroupSetup {
         min: 1,
@@ -90,6 +92,7 @@ pub(super) fn pair() -> (Facts, GroupSpec) {
     standby.mappings = vec![mapping("/dev/xvda")];
     let safe = Protection {
         against_termination: true,
+        against_stop: false,
         shutdown_terminates: false,
     };
     let facts = Facts {
