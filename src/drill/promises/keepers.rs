@@ -14,14 +14,15 @@ pub(super) const SEEN_AFTER: SignedDuration = SignedDuration::from_secs(20);
 /// A detach that takes so long is stuck.
 const HANGS: SignedDuration = SignedDuration::from_mins(2);
 
-/// The way of a volume off an instance.
-struct Departure<'a> {
+/// The way of a volume to an instance, or off it.
+struct Way<'a> {
     volume: &'a str,
+    is_off: bool,
     from: Timestamp,
     until: Option<Timestamp>,
 }
 
-impl Departure<'_> {
+impl Way<'_> {
     fn hangs(&self, at: Timestamp) -> bool {
         self.until.unwrap_or(at).duration_since(self.from) >= HANGS
     }
@@ -84,51 +85,52 @@ impl Evidence<'_> {
 
     /// Is a volume stuck on its way off this instance?
     pub(super) fn hangs_on(&self, instance: &str, at: Timestamp) -> bool {
-        let departures = self.departures(instance, at);
-        let mut stuck = departures.iter().filter(|stay| stay.hangs(at));
-        stuck.any(|stay| stay.until.is_none())
+        let mut ways = self.ways(instance, at).into_iter();
+        ways.any(|way| way.is_off && way.until.is_none() && way.hangs(at))
     }
 
-    /// Until when did a volume that was stuck on its way off this instance leave
-    /// open what it may still write? It goes at last, or the instance is down.
+    /// Until when did a volume that was stuck on its way to this instance, or off
+    /// it, leave open what may still be written? It goes at last, or the instance
+    /// is down.
     pub(super) fn hung_until(&self, instance: &str, at: Timestamp) -> Timestamp {
-        let departures = self.departures(instance, at);
-        let stuck = departures.iter().filter(|stay| stay.hangs(at));
-        let ends = stuck.map(|stay| {
-            let down = self.ledger.down_after(instance, stay.from);
-            stay.until.into_iter().chain(down).min().unwrap_or(at)
+        let stuck = self.ways(instance, at).into_iter();
+        let ends = stuck.filter(|way| way.hangs(at)).map(|way| {
+            let down = self.ledger.down_after(instance, way.from);
+            way.until.into_iter().chain(down).min().unwrap_or(at)
         });
         ends.max().unwrap_or(Timestamp::MIN).min(at)
     }
 
-    /// The ways of volumes off this instance, from the first call on.
-    fn departures(&self, instance: &str, at: Timestamp) -> Vec<Departure<'_>> {
-        let mut departures: Vec<Departure<'_>> = Vec::new();
+    /// From the first call on until EC2 had done it.
+    fn ways(&self, instance: &str, at: Timestamp) -> Vec<Way<'_>> {
+        let mut ways: Vec<Way<'_>> = Vec::new();
         for entry in self.entries.iter().take_while(|entry| entry.at <= at) {
-            let open = |volume: &str| {
-                let is = |stay: &Departure<'_>| stay.volume == volume && stay.until.is_none();
-                departures.iter().position(is)
-            };
-            match &entry.what {
+            let (volume, of, is_off, ends) = match &entry.what {
+                What::Attaching { volume, instance } => (volume, instance, false, false),
+                What::Attached { volume, instance } => (volume, instance, false, true),
                 What::Detaching {
+                    volume, instance, ..
+                } => (volume, instance, true, false),
+                What::Detached { volume, instance } => (volume, instance, true, true),
+                _ => continue,
+            };
+            // What is off has come to the end of either way.
+            let same = |way: &&mut Way<'_>| {
+                way.volume == volume && way.until.is_none() && (way.is_off == is_off || ends)
+            };
+            let mut open = ways.iter_mut().filter(same).peekable();
+            if ends {
+                open.for_each(|way| way.until = Some(entry.at));
+            } else if of == instance && open.peek().is_none() {
+                ways.push(Way {
                     volume,
-                    instance: of,
-                    ..
-                } if of == instance && open(volume).is_none() => departures.push(Departure {
-                    volume,
+                    is_off,
                     from: entry.at,
                     until: None,
-                }),
-                What::Detached { volume, .. } => {
-                    let stay = open(volume).and_then(|n| departures.get_mut(n));
-                    if let Some(stay) = stay {
-                        stay.until = Some(entry.at);
-                    }
-                }
-                _ => {}
+                });
             }
         }
-        departures
+        ways
     }
 
     /// For how long of this time was there nobody at all? No controller was awake,

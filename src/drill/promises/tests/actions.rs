@@ -81,13 +81,21 @@ fn where_agents_are_alone_an_action_waits_for_the_next_one() {
 }
 
 #[test]
-fn what_is_stuck_on_its_way_off_an_instance_is_waited_for_until_that_is_down() {
+fn what_is_stuck_on_its_way_is_waited_for_until_the_instance_is_down() {
     let leaves = |volume: &str| What::Detaching {
         volume: volume.into(),
         instance: OLD.into(),
         forced: false,
     };
     let gone = |volume: &str| What::Detached {
+        volume: volume.into(),
+        instance: OLD.into(),
+    };
+    let comes = |volume: &str| What::Attaching {
+        volume: volume.into(),
+        instance: OLD.into(),
+    };
+    let there = |volume: &str| What::Attached {
         volume: volume.into(),
         instance: OLD.into(),
     };
@@ -102,6 +110,11 @@ fn what_is_stuck_on_its_way_off_an_instance_is_waited_for_until_that_is_down() {
     closes(stuck().at(600, "aws", state("stopped")), 610).holds(8);
     closes(stuck().at(600, "aws", state("stopped")), 900).breaks(8, "after its part was done");
     closes(stuck().at(600, "aws", gone("vol-9")), 900).breaks(8, "after its part was done");
+    // Nor does anyone outside know what became of one that never came.
+    let coming = || moved().at(301, OLD, comes("vol-9"));
+    closes(coming(), 900).holds(8);
+    closes(coming().at(600, "aws", state("stopped")), 900).breaks(8, "after its part was done");
+    closes(coming().at(310, "aws", there("vol-9")), 900).breaks(8, "after its part was done");
     // What goes at once keeps nobody.
     closes(stuck().at(310, "aws", gone("vol-9")), 900).breaks(8, "after its part was done");
 }
