@@ -100,12 +100,17 @@ def cargo(project: Path, arch: str, verb: str, words: list, tools: Path, brisk: 
         settings += ["--config", "profile.release.package.aws-sdk-ec2.opt-level=0"]
         # Below that level it names the paths of this machine in its errors.
         settings += ["--config", "profile.release.package.aws-lc-sys.opt-level=3"]
-    clippy = shutil.which("clippy-driver")
-    if linted and clippy:
+    if linted and has_clippy():
         # As `cargo clippy -- -D warnings` sets it, for what is compiled, too.
-        env["RUSTC_WORKSPACE_WRAPPER"] = clippy
+        env["RUSTC_WORKSPACE_WRAPPER"] = shutil.which("clippy-driver")
         env["CLIPPY_ARGS"] = "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__"
     return subprocess.run(["cargo-zigbuild", verb, *settings, *words], cwd=project, env=env).returncode == 0
+
+
+def has_clippy() -> bool:
+    """Of a component that is not installed, rustup has the name in its folder all the same."""
+    driver = shutil.which("clippy-driver")
+    return bool(driver) and subprocess.run([driver, "--version"], capture_output=True).returncode == 0
 
 
 def renamed(project: Path) -> list:

@@ -63,6 +63,22 @@ def test_a_template_that_marks_root_volumes_as_data_is_wrong(world):
     assert check(world.file, world.url).named("template-tags") == []
 
 
+@pytest.mark.parametrize("base, share, verdict", [(0, 0, "warning"), (0, 100, "right"), (1, 0, "right")])
+def test_a_policy_that_takes_spot_instances_is_told_of(world, base, share, verdict):
+    template = {"LaunchTemplateName": "orders", "Version": "$Latest"}
+    world.autoscaling.update_auto_scaling_group(
+        AutoScalingGroupName=GROUP,
+        MixedInstancesPolicy={
+            "LaunchTemplate": {"LaunchTemplateSpecification": template},
+            "InstancesDistribution": {
+                "OnDemandBaseCapacity": base,
+                "OnDemandPercentageAboveBaseCapacity": share,
+            },
+        },
+    )
+    assert check(world.file, world.url).verdicts("template-stop") == {verdict}
+
+
 def test_what_moto_does_not_know_is_unknown(world):
     world.settles(TEXT)
     for name in ("launch-hook", "terminate-hook"):

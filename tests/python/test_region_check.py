@@ -56,6 +56,12 @@ esac
 """
 
 
+ADDRESS = """
+[[group.address]]
+tag = { key = "service", value = "orders" }
+"""
+
+
 class Stand:
     """A group whose member has all it should have, and whoever looks at it."""
 
@@ -206,6 +212,18 @@ def test_what_ec2_does_not_stop_cannot_be_fenced(stand):
     next_version("1", InstanceMarketOptions={"MarketType": "spot"})
     [found] = stand.check().named("template-stop")
     assert found["verdict"] == "warning" and "orders version 4 asks for Spot" in found["says"]
+
+
+def test_a_member_of_a_pair_that_must_not_be_stopped_is_told_of(region, tmp_path):
+    made = region.ec2.run_instances(ImageId="ami-1", InstanceType="t3.micro", MinCount=2, MaxCount=2)
+    members = [one["InstanceId"] for one in made["Instances"]]
+    file = tmp_path / "rehome.toml"
+    file.write_text(f'[[group]]\nname = "orders-db"\nkind = "pair"\nmembers = {json.dumps(members)}\nagent = false\n{ADDRESS}')
+    region.ec2.modify_instance_attribute(InstanceId=members[1], DisableApiStop={"Value": True})
+    found = check(file, region.url).wrong("stop")
+    assert found["says"] == f"{members[1]} is protected from being stopped"
+    mend(region, found)
+    assert check(file, region.url).named("stop") == []
 
 
 def test_a_stranger_that_has_the_address_is_named(stand):

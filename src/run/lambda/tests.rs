@@ -462,6 +462,9 @@ fn without_an_answer_of_aws_it_answers_in_time_all_the_same() {
             assert_eq!(again.len(), 2, "{answer}");
             let direct = mapping.invoke_within(whole, follow_up.to_string()).await;
             assert!(direct.is_err(), "{direct:?}");
+            // It has used its time for it.
+            let took = *mapping.invocations.last().unwrap();
+            assert!(took > whole / 2, "{took:#} of {whole:#}");
         }
     });
 }
