@@ -208,6 +208,7 @@ fn snapshots<'a>(scene: &'a Scene<'_>, sets: &[Set<'a>]) -> impl Iterator<Item =
     if super::mutant::is(super::mutant::Mutant::DeleteNewest) {
         keep = 0;
     }
+    let newest = complete.first().map(|s| s.started);
     let oldest_kept = match keep.checked_sub(1) {
         Some(last) => complete.get(last).map(|s| s.started),
         None => Some(Timestamp::MAX),
@@ -232,8 +233,9 @@ fn snapshots<'a>(scene: &'a Scene<'_>, sets: &[Set<'a>]) -> impl Iterator<Item =
             // What nobody tagged with a move was not made by rehome.
             .filter(|s| s.incident.is_some() && s.state == SnapshotState::Completed)
             .filter(move |s| !kept.contains(&s.id) && Some(&s.id) != needed.as_ref())
-            // It is a moment of its own, and perhaps the newest, once it says so.
-            .filter(move |s| !is_belied(scene, lineage, s))
+            // What began after it may be the newest data there is, by whatever name:
+            // a capture that was carried out late, for one.
+            .filter(move |s| newest.is_some_and(|newest| s.started <= newest))
             .filter_map(move |s| {
                 let why = if is_duplicate(lineage, s, &in_sets) {
                     Retired::Duplicate
