@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Failure;
+use super::{Failure, seat};
 use crate::aws::Outcome;
 use crate::host::linux::LinuxHost;
 use crate::ids::InstanceId;
@@ -79,11 +79,11 @@ fn members_without(ended: &Ended, spec: &GroupSpec, here: &InstanceId) -> Option
 
 /// Does this instance stand in a warm pool? Then it has nothing to bring, and
 /// nothing to wait for but its own launch action, which nobody else completes.
-pub(super) async fn is_in_warm_pool(runner: &Runner<LinuxHost>) -> bool {
+pub(super) async fn is_in_warm_pool(runner: &Runner<LinuxHost>, deadline: Timestamp) -> bool {
     let Some(host) = &runner.host else {
         return false;
     };
-    match host.target_state().await {
+    match seat::patiently(&runner.clock, deadline, async || host.target_state().await).await {
         Ok(state) => state.is_some_and(|state| state.starts_with("Warmed:")),
         Err(error) => {
             tracing::warn!(%error, "could not ask whether this instance is in a warm pool");

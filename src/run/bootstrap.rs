@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::tell::Entry;
-use super::{Failure, arrival, clock, configuration, groups, print, print_json, tell};
+use super::{Failure, arrival, clock, configuration, groups, print, print_json, seat, tell};
 use crate::aws::Aws;
 use crate::cli::Bootstrap;
 use crate::host::Identity;
@@ -46,11 +46,9 @@ pub(super) async fn run(options: &Bootstrap) -> Result<(), Failure> {
     let deadline = start.checked_add(options.timeout).unwrap_or(Timestamp::MAX);
     let aws = Aws::from_env().await?;
     let host = LinuxHost::new();
-    let identity = host
-        .identity()
+    let identity = seat::patiently(&clock, deadline, async || host.identity().await.cloned())
         .await
-        .map_err(|error| Failure::Failed(error.to_string()))?
-        .clone();
+        .map_err(|error| Failure::Failed(error.to_string()))?;
     let (teller, entries) = if options.json {
         tell::record()
     } else {
@@ -66,7 +64,7 @@ pub(super) async fn run(options: &Bootstrap) -> Result<(), Failure> {
         clock: clock.clone(),
         teller,
     };
-    let warm = arrival::is_in_warm_pool(&runner).await;
+    let warm = arrival::is_in_warm_pool(&runner, deadline).await;
     let ended = if warm {
         arrival::enter_warm_pool(&runner, &spec, &identity.instance, deadline).await?
     } else {

@@ -69,7 +69,7 @@ impl Crew {
         config: &Rc<Config>,
         clock: Clock,
         manager: &Rc<Manager>,
-        machine: Option<LinuxHost>,
+        machine: Option<Rc<LinuxHost>>,
     ) -> Self {
         manager.serves(config.groups.iter().map(|group| group.name.clone()));
         let (stop, _) = watch::channel(false);

@@ -12,6 +12,7 @@ use super::notify::Manager;
 use super::{Failure, clock, configuration, seat};
 use crate::aws::Aws;
 use crate::cli::Daemon;
+use crate::host::linux::LinuxHost;
 use crate::spec::Config;
 
 /// How it is said in the status that a reload failed.
@@ -23,43 +24,58 @@ pub(super) async fn run(options: &Daemon) -> Result<(), Failure> {
     let aws = Aws::from_env().await?;
     let manager = Rc::new(Manager::from_env());
     let mut heart = Heart::of(&manager);
+    let mut machine = seat::instance().await.map(Rc::new);
     loop {
-        let machine = seat::instance().await;
-        let mut crew = Crew::engage(&aws, &config, clock(), &manager, machine);
+        let mut crew = Crew::engage(&aws, &config, clock(), &manager, machine.clone());
         manager.ready().await;
-        let next = serve(&mut crew, &mut orders, &mut heart, options).await?;
-        if next.is_none() {
+        let stranger = machine.is_none();
+        let next = serve(&mut crew, &mut orders, &mut heart, options, stranger).await?;
+        if matches!(next, Next::Stop) {
             manager.stopping();
         }
         heart.beat_while(crew.dismiss()).await;
         match next {
-            Some(next) => {
+            Next::Configuration(next) => {
                 tracing::info!(groups = next.groups.len(), "serves the new configuration");
                 config = next;
             }
-            None => return Ok(()),
+            Next::Machine(found) => {
+                tracing::info!("the metadata service answers now: this is an EC2 instance");
+                machine = Some(found);
+            }
+            Next::Stop => return Ok(()),
         }
     }
 }
 
-/// Until there is a new configuration, or an order to stop: then None.
+/// Why a crew is dismissed.
+enum Next {
+    Configuration(Rc<Config>),
+    Machine(Rc<LinuxHost>),
+    Stop,
+}
+
+/// Until there is a reason for another crew, or for none. A `stranger` does not
+/// know yet whether its machine is an instance.
 async fn serve(
     crew: &mut Crew,
     orders: &mut Orders,
     heart: &mut Heart,
     options: &Daemon,
-) -> Result<Option<Rc<Config>>, Failure> {
+    stranger: bool,
+) -> Result<Next, Failure> {
     let manager = Rc::clone(&heart.manager);
+    let mut machine = pin!(seat::instance_at_last());
     loop {
         tokio::select! {
             order = orders.next() => match order {
-                Order::Stop => return Ok(None),
+                Order::Stop => return Ok(Next::Stop),
                 Order::Reload => {
                     manager.reloading().await;
                     match configuration(options.configuration.config.as_deref()) {
                         Ok(config) => {
                             manager.retract(REFUSED);
-                            return Ok(Some(Rc::new(config)));
+                            return Ok(Next::Configuration(Rc::new(config)));
                         }
                         // A broken configuration is no reason to leave anyone alone.
                         Err(error) => {
@@ -70,6 +86,7 @@ async fn serve(
                     }
                 }
             },
+            found = &mut machine, if stranger => return Ok(Next::Machine(Rc::new(found))),
             attended = crew.attend() => attended?,
             () = heart.beat() => {}
         }

@@ -2,13 +2,23 @@
 
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
+
+use crate::clock::Clock;
 use crate::host::linux::LinuxHost;
-use crate::host::{Host as _, Identity};
+use crate::host::{Host as _, HostError, Identity};
 use crate::spec::{GroupSpec, Kind};
 use crate::world::{Mounted, World};
 
-/// A metadata service that is there answers at once.
+/// A metadata service that is there answers at once, unless the machine is busy.
 const QUICK: Duration = Duration::from_secs(1);
+/// For as long is it asked again where nothing can go on without it…
+const PATIENT: SignedDuration = SignedDuration::from_mins(1);
+/// … each time after such a pause.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// Where something can, it is asked seldom, and ever more seldom.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// This machine, if it is an EC2 instance.
 pub(super) async fn instance() -> Option<LinuxHost> {
@@ -17,6 +27,42 @@ pub(super) async fn instance() -> Option<LinuxHost> {
     match answered {
         Ok(Ok(_)) => Some(host),
         _ => None,
+    }
+}
+
+/// This machine, once it turns out to be an EC2 instance after all: at boot,
+/// and under load, its metadata service may be slow to answer.
+pub(super) async fn instance_at_last() -> LinuxHost {
+    let host = LinuxHost::new();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        tokio::time::sleep(pause).await;
+        if host.identity().await.is_ok() {
+            return host;
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Asks the metadata service until it answers, for a minute at most.
+///
+/// # Errors
+/// What it said last.
+pub(super) async fn patiently<T>(
+    clock: &Clock,
+    deadline: Timestamp,
+    ask: impl AsyncFn() -> Result<T, HostError>,
+) -> Result<T, HostError> {
+    let last = clock.now().checked_add(PATIENT).unwrap_or(deadline);
+    let last = last.min(deadline);
+    loop {
+        match ask().await {
+            Err(error) if clock.now() < last => {
+                tracing::warn!(%error, "asks again");
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
+            answer => return answer,
+        }
     }
 }
 

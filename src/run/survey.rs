@@ -21,7 +21,7 @@ const FULL_EVERY: u32 = 20;
 
 pub(super) struct Survey {
     common: Common,
-    machine: Option<LinuxHost>,
+    machine: Option<Rc<LinuxHost>>,
     now: Rc<Notify>,
     /// The settled groups as they were seen last.
     last: BTreeMap<GroupName, World>,
@@ -42,7 +42,7 @@ enum Verdict {
 
 impl Survey {
     /// `now` cuts the pause until the next survey short.
-    pub(super) fn new(common: Common, machine: Option<LinuxHost>, now: Rc<Notify>) -> Self {
+    pub(super) fn new(common: Common, machine: Option<Rc<LinuxHost>>, now: Rc<Notify>) -> Self {
         Self {
             common,
             machine,

@@ -11,7 +11,7 @@ import urllib.request
 import pytest
 from support import aws
 from support.imds import Imds
-from support.process import REHOME, Server, python_module
+from support.process import PATIENCE, REHOME, Server, python_module
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -40,7 +40,7 @@ def moto_server():
 def moto(moto_server):
     """A moto server with nothing in it."""
     reset = urllib.request.Request(f"{moto_server.url}/moto-api/reset", method="POST")
-    with urllib.request.urlopen(reset, timeout=30) as answer:
+    with urllib.request.urlopen(reset, timeout=PATIENCE) as answer:
         assert answer.status == 200
     return aws.Session(moto_server.url)
 

@@ -10,7 +10,7 @@ from support.aws import environment, tags, until
 from support.disk import Machine, call
 from support.group import Group
 from support.moto_world import GROUP, IMAGE, VOLUME, ZONE, World, config, held_by
-from support.process import PATIENCE, REHOME, run
+from support.process import LONG, PATIENCE, REHOME, run
 
 DATA = config(VOLUME, policy='[group.policy]\nquiesce_timeout = "1s"\n')
 
@@ -72,7 +72,7 @@ def stranger(world):
 def test_an_instance_that_is_not_listed_yet_waits_until_it_is(world):
     world.settles(DATA)
     old, new = world.member(), stranger(world)
-    command = [REHOME, "bootstrap", "--config", str(world.file), "--timeout", "50s"]
+    command = [REHOME, "bootstrap", "--config", str(world.file), "--timeout", LONG]
     with Running(command, here(world)) as running:
         running.says(f"{new} as a member of the group (it has {old})")
         world.autoscaling.update_auto_scaling_group(AutoScalingGroupName=GROUP, MinSize=0)
@@ -104,7 +104,7 @@ def test_an_instance_in_the_warm_pool_only_completes_its_launch(region, imds, tm
         imds.become(instance, zone, target_state=state)
         there = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": imds.url, "AWS_EC2_METADATA_DISABLED": None}
         ended = run(
-            [REHOME, "bootstrap", "--config", str(file), "--timeout", "50s", *words],
+            [REHOME, "bootstrap", "--config", str(file), "--timeout", LONG, *words],
             env=environment(region.url, **there),
         )
         assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -140,7 +140,7 @@ def test_a_blank_disk_that_appears_late_is_formatted_mounted_and_served(world, t
         device = machine.disk()
         # Looks at the mount before the namespace, and the mount with it, is gone.
         script = f'"$@" && findmnt --noheadings --output FSTYPE,SOURCE "{machine.point}"'
-        command = [REHOME, "bootstrap", "--config", world.file, "--timeout", "50s"]
+        command = [REHOME, "bootstrap", "--config", world.file, "--timeout", LONG]
         command = machine.inside("sh", "-c", script, "sh", *command)
         with Running(command, here(world, PATH=machine.path)) as running:
             [volume] = until(world.volumes, "the blank volume")

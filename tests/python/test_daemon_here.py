@@ -27,13 +27,32 @@ TARGET = "/latest/meta-data/autoscaling/target-lifecycle-state"
 MAINTENANCE = "/latest/meta-data/events/maintenance/scheduled"
 
 
+def zone_of(region, member):
+    found = region.ec2.describe_instances(InstanceIds=[member])["Reservations"][0]["Instances"][0]
+    return found["Placement"]["AvailabilityZone"]
+
+
+def test_a_machine_that_learns_late_who_it_is_serves_its_group_all_the_same(region, imds, tmp_path):
+    group = Group(region)
+    member = group.in_state("Pending:Wait")
+    metadata = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": imds.url, "AWS_EC2_METADATA_DISABLED": None}
+    with Daemon(tmp_path, region.url, CONFIG, **metadata) as daemon:
+        # Under load a boot takes its time; so far nobody knows it for an instance.
+        daemon.says("serves the group from elsewhere")
+        imds.become(member, zone_of(region, member))
+        daemon.says("the metadata service answers now")
+        daemon.says("serves the group from its instance")
+        group.in_state("InService")
+        daemon.status("1 group(s) settled")
+        assert daemon.stop() == 0
+
+
 @pytest.fixture
 def here(request, region, imds, tmp_path):
     """A daemon on the only member, settled; the group, and the member."""
     group = Group(region)
     member = group.in_state("Pending:Wait")
-    found = region.ec2.describe_instances(InstanceIds=[member])["Reservations"][0]["Instances"][0]
-    imds.become(member, found["Placement"]["AvailabilityZone"])
+    imds.become(member, zone_of(region, member))
     more = getattr(request, "param", "").format(tmp_path / "healthy")
     text = CONFIG.replace("[wake]", more + "\n[wake]")
     metadata = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": imds.url, "AWS_EC2_METADATA_DISABLED": None}

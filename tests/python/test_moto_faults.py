@@ -1,8 +1,12 @@
 """`rehome bootstrap` where something is missing: it says what to do about it,
 changes nothing by half, and goes on when it is run again."""
 
+import concurrent.futures
+
 import pytest
+from support.aws import until
 from support.moto_world import GROUP, VOLUME, World, config, held_by
+from support.process import LONG
 
 DATA = config(VOLUME)
 NOBODY = "http://127.0.0.1:9"
@@ -49,6 +53,18 @@ def test_without_a_region_anywhere_it_says_so(world):
 def test_without_instance_metadata_it_says_so(world):
     fails(world, "metadata", AWS_EC2_METADATA_SERVICE_ENDPOINT=NOBODY)
     world.settles(DATA)
+
+
+def test_metadata_that_come_late_are_waited_for(world):
+    world.imds.paths = {}
+    world.file.write_text(DATA)
+    member = world.members()[0]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        ended = pool.submit(world.run, "bootstrap", "--config", str(world.file), "--timeout", LONG)
+        until(lambda: len(world.imds.asked) > 1, "it to ask in vain")
+        world.imds.become(member["InstanceId"], member["AvailabilityZone"])
+    assert ended.result().returncode == 0, ended.result()
+    assert "asks again" in ended.result().stderr
 
 
 def test_an_endpoint_that_is_no_url_is_refused(world):

@@ -4,7 +4,7 @@ do, because there a hook really waits and every state takes its time."""
 import pytest
 from support.aws import environment, tags, until
 from support.group import Group
-from support.process import REHOME, run
+from support.process import LONG, REHOME, run
 from support.world import allocate_address
 
 CONFIG = """
@@ -33,7 +33,7 @@ def bootstrap(region, imds, tmp_path):
     def boot(instance, zone):
         imds.become(instance, zone)
         here = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": imds.url, "AWS_EC2_METADATA_DISABLED": None}
-        command = [REHOME, "bootstrap", "--config", str(file), "--timeout", "50s"]
+        command = [REHOME, "bootstrap", "--config", str(file), "--timeout", LONG]
         ended = run(command, env=environment(region.url, **here))
         assert ended.returncode == 0, ended.stdout + ended.stderr
 

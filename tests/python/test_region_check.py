@@ -9,7 +9,7 @@ import pytest
 from support.aws import environment, tags, until
 from support.checked import check, mend
 from support.group import Group
-from support.process import PROJECT, REHOME, run
+from support.process import LONG, PROJECT, REHOME, run
 from support.proxy import Proxy
 from support.world import allocate_address
 
@@ -89,7 +89,7 @@ class Stand:
         return run([REHOME, *words, "--config", str(self.file)], env=environment(self.region.url, **environ))
 
     def arrive(self, instance):
-        ended = self.run("bootstrap", "--timeout", "50s", **self.here(instance))
+        ended = self.run("bootstrap", "--timeout", LONG, **self.here(instance))
         assert ended.returncode == 0, ended.stdout + ended.stderr
         assert self.group.in_state("InService") == instance
 
@@ -298,7 +298,6 @@ def test_an_api_that_does_not_answer_is_no_success(stand):
     ended = run(
         [REHOME, "check", "--config", str(stand.file), "--json"],
         env=environment("http://127.0.0.1:9"),
-        timeout=120,
     )
     assert ended.returncode == 1, ended
     [report] = json.loads(ended.stdout)["groups"]

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from support.aws import environment, tagged, until
+from support.process import LONG, PATIENCE
 from support.stack import GROUP, an_instance, configuration, member, rehome, without_mount
 from support.template import Stack, Template
 
@@ -28,7 +29,7 @@ class Watch:
     def call(self, program):
         """What the last line that it prints says."""
         command = [sys.executable, "-c", program]
-        ended = subprocess.run(command, env=self.env, cwd=self.folder, capture_output=True, text=True, timeout=60)
+        ended = subprocess.run(command, env=self.env, cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE)
         assert ended.returncode == 0, ended.stderr
         return ended.stdout.splitlines()[-1]
 
@@ -86,7 +87,7 @@ def test_the_age_is_of_what_rehome_takes(watch, imds, tmp_path):
     file = without_mount(configuration(moto, stack.outputs()["ConfigurationParameter"], tmp_path))
     first = member(moto)
     imds.become(first["InstanceId"], first["AvailabilityZone"])
-    for words in (["bootstrap", "--timeout", "45s"], ["snapshot", GROUP, "--wait"]):
+    for words in (["bootstrap", "--timeout", LONG], ["snapshot", GROUP, "--wait"]):
         ended = rehome(moto.url, file, *words, imds=imds)
         assert ended.returncode == 0, ended.stdout + ended.stderr
     filters = [{"Name": "tag:rehome:group", "Values": [GROUP]}]

@@ -46,7 +46,7 @@ SYSTEMCTL = """#!/bin/sh
 echo "$*" >>"$WORLD/systemctl"
 units=$(dirname "$0")/units
 case $* in
-"start rehome-bootstrap.service") exec "$REHOME" bootstrap --config /etc/rehome.toml --timeout 50s ;;
+"start rehome-bootstrap.service") exec "$REHOME" bootstrap --config /etc/rehome.toml --timeout 5m ;;
 is-active*) shift; for unit; do if [ -e "$units/$unit" ]; then echo active; else echo inactive; fi; done ;;
 "start --no-block "*) ;;
 start*) : >"$units/$2" ;;

@@ -5,6 +5,7 @@ import json
 
 import pytest
 from support.cbor import interpreter
+from support.process import LONG
 from support.stack import GROUP, PAIR, a_pair, an_instance, configuration, member, rehome, without_mount
 
 # moto launches instances without the role and the metadata options of their
@@ -32,7 +33,7 @@ def checked(url, file):
 
 
 def settled(url, file, imds):
-    ended = rehome(url, file, "bootstrap", "--timeout", "45s", imds=imds)
+    ended = rehome(url, file, "bootstrap", "--timeout", LONG, imds=imds)
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 from support.aws import environment, tagged
-from support.process import PROJECT
+from support.process import PATIENCE, PROJECT
 from support.stack import GROUP, an_instance, network
 from support.template import FOLDER, NAMES, Template, for_moto
 
@@ -72,7 +72,7 @@ class User:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
         )
         assert ended.returncode == 0, ended.stdout + ended.stderr
         return ended.stdout

@@ -32,7 +32,7 @@ def test_cfn_lint_has_nothing_to_say():
     program = "import sys; from cfnlint.runner import main; sys.exit(main())"
     files = [f"{name}.yaml" for name in NAMES]
     command = [sys.executable, "-c", program, "--regions", *LINTED, "--template", *files]
-    ended = run(command, env=environment(), timeout=180, cwd=FOLDER)
+    ended = run(command, env=environment(), cwd=FOLDER)
     assert ended.returncode == 0 and ended.stdout == "", ended.stdout + ended.stderr
 
 
@@ -51,7 +51,7 @@ def test_checkov_has_nothing_to_say_but_what_is_explained(name):
         pytest.skip(f"LEFT OUT: checkov: {CHECKOV} is not there; tests/run installs it")
     # It fetches nothing. By a short name, since it takes a long path for a secret.
     command = [CHECKOV, "--framework", "cloudformation", "--skip-download", "--output", "json"]
-    ended = run([*command, "--file", f"{name}.yaml"], env=environment(), timeout=180, cwd=FOLDER)
+    ended = run([*command, "--file", f"{name}.yaml"], env=environment(), cwd=FOLDER)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     results = json.loads(ended.stdout)["results"]
     assert results["failed_checks"] == [] and results["parsing_errors"] == []

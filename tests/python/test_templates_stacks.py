@@ -6,7 +6,7 @@ import re
 
 import pytest
 from support.aws import environment, tagged, tags
-from support.process import PROJECT, REHOME, run
+from support.process import LONG, PROJECT, REHOME, run
 from support.stack import (
     GROUP,
     MotoStack,
@@ -77,7 +77,7 @@ def test_what_the_stack_made_is_what_rehome_works_on(instance_stack, imds, tmp_p
 
     first = member(moto)
     imds.become(first["InstanceId"], first["AvailabilityZone"])
-    ended = rehome(moto.url, file, "bootstrap", "--timeout", "45s", imds=imds)
+    ended = rehome(moto.url, file, "bootstrap", "--timeout", LONG, imds=imds)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     [volume] = volumes(moto)
     assert [held["InstanceId"] for held in volume["Attachments"]] == [first["InstanceId"]]
@@ -103,7 +103,7 @@ def test_what_the_stack_made_is_what_rehome_works_on(instance_stack, imds, tmp_p
     assert again["InstanceId"] != first["InstanceId"]
     imds.become(again["InstanceId"], again["AvailabilityZone"])
     without_mount(configuration(moto, outputs["ConfigurationParameter"], tmp_path))
-    ended = rehome(moto.url, file, "bootstrap", "--timeout", "45s", imds=imds)
+    ended = rehome(moto.url, file, "bootstrap", "--timeout", LONG, imds=imds)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     blank = [of for of in volumes(moto) if of["VolumeId"] != volume["VolumeId"] and not of.get("SnapshotId")]
     assert blank == []
@@ -126,7 +126,7 @@ def test_a_creation_that_fails_half_way_touches_no_volume_and_no_snapshot(moto, 
     file = without_mount(configuration(moto, f"/rehome/{GROUP}", tmp_path))
     first = member(moto)
     imds.become(first["InstanceId"], first["AvailabilityZone"])
-    for words in (["bootstrap", "--timeout", "45s"], ["snapshot", GROUP, "--wait"]):
+    for words in (["bootstrap", "--timeout", LONG], ["snapshot", GROUP, "--wait"]):
         ended = rehome(moto.url, file, *words, imds=imds)
         assert ended.returncode == 0, ended.stdout + ended.stderr
     [made] = volumes(moto)
@@ -145,7 +145,7 @@ def test_a_creation_that_fails_half_way_touches_no_volume_and_no_snapshot(moto, 
     again = member(moto)
     imds.become(again["InstanceId"], again["AvailabilityZone"])
     file = without_mount(configuration(moto, f"/rehome/{GROUP}", tmp_path))
-    ended = rehome(moto.url, file, "bootstrap", "--timeout", "45s", imds=imds)
+    ended = rehome(moto.url, file, "bootstrap", "--timeout", LONG, imds=imds)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     of = {of["VolumeId"]: of for of in volumes(moto)}
     assert made["VolumeId"] in of
@@ -164,7 +164,7 @@ def test_a_pair_is_made_with_a_configuration_that_names_both(moto, imds, tmp_pat
         for one in reservation["Instances"]
     }
     imds.become(outputs["Primary"], zone)
-    ended = rehome(moto.url, file, "bootstrap", "--timeout", "45s", imds=imds)
+    ended = rehome(moto.url, file, "bootstrap", "--timeout", LONG, imds=imds)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     [address] = moto.ec2.describe_addresses(AllocationIds=[outputs["AllocationId"]])["Addresses"]
     assert address["InstanceId"] == outputs["Primary"]

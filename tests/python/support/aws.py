@@ -42,7 +42,7 @@ class Session:
     def __init__(self, url):
         self.url = url
         # Errors are what the tests look at: no retry hides one.
-        config = Config(retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=60)
+        config = Config(retries={"total_max_attempts": 1}, connect_timeout=60, read_timeout=PATIENCE)
 
         def client(service):
             return _SESSION.client(service, endpoint_url=url, config=config)

@@ -106,10 +106,11 @@ class Killed:
         self.ended.add(instance)
 
     def live(self, seconds):
-        """Kills and incidents at random moments; both drawn from the seed."""
+        """Kills and incidents at random moments, both drawn from the seed; for
+        longer only where a slow machine has not come to anything."""
         over = time.monotonic() + seconds
         incident = time.monotonic() + self.dice.uniform(0, 4)
-        while time.monotonic() < over:
+        while time.monotonic() < over or not self.has_suffered():
             # How long it lives is the point: there is nothing to wait for.
             time.sleep(min(self.dice.expovariate(1 / 0.7), 5))
             self.kill()
@@ -117,10 +118,11 @@ class Killed:
                 self.end_holder()
                 incident = time.monotonic() + self.dice.uniform(2, 12)
 
+    def has_suffered(self):
+        return self.kills > 3 and self.ended and (self.rogue is None or self.rogue.spoiled > 20)
+
     def settles(self):
         """Left alone, everything comes to its place."""
-        if self.rogue is not None:
-            self.rogue.behave()
 
         def look():
             assert self.daemon.poll() is None, self.log.read_text()[-2000:]
@@ -166,7 +168,10 @@ def broken(sentence):
 def run(folder, seed, seconds, rogue=None):
     """One life; says what became of it in a line."""
     with Killed(folder, seed, rogue) as killed:
+        killed.settles()
         killed.live(seconds)
+        if rogue:
+            rogue.behave()
         killed.settles()
         code, sentence = killed.judged()
     found = broken(sentence)

@@ -5,7 +5,7 @@ attaching is not checked. What is judged here is only what stands at the end.
 """
 
 from .aws import REGION, environment, tags
-from .process import REHOME, run
+from .process import LONG, REHOME, run
 
 GROUP = "orders-db"
 IMAGE = "ami-03cf127a"  # one that moto has from the start
@@ -69,7 +69,7 @@ class World:
 
     # ------------------------------------------------------------- the binary
 
-    def bootstrap(self, text, timeout="45s", **environ):
+    def bootstrap(self, text, timeout=LONG, **environ):
         """`rehome bootstrap`, on the present member."""
         self.file.write_text(text)
         member = self.members()[0]

@@ -10,8 +10,11 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[3]
 REHOME = os.environ.get("REHOME_BIN", str(PROJECT / "target/debug/rehome"))
 
-# A machine may be slow; nothing here takes long on one that is not.
-PATIENCE = 120.0
+# A machine may be slow, or stand still for a while; nothing here takes long on
+# one that does not.
+PATIENCE = 360.0
+# How long the binary may take for what it is to bring to an end.
+LONG = "5m"
 ADDRESS = re.compile(r"\b(\d+\.\d+\.\d+\.\d+:\d+)\b")
 
 

@@ -6,20 +6,22 @@ import socket
 import threading
 import urllib.parse
 
+from .process import PATIENCE
+
 READS = ("Describe", "Get", "List")
 
 
 class Proxy:
-    """Passes every request on; calls `strike` around the change number `at`, or
-    around every call of the action `only`.
+    """Passes every request on; calls `strike` around every call of the action
+    `only`, or around a single one of them, the `nth` (from 0).
 
     `strike(handler, forward)` decides what becomes of that one request:
     `forward()` carries it out and returns what answers it.
     """
 
-    def __init__(self, target, at=None, strike=None, only=None):
+    def __init__(self, target, strike=None, only=None, nth=None):
         self.target = urllib.parse.urlsplit(target).netloc
-        self.at, self.strike, self.only = at, strike, only
+        self.strike, self.only, self.nth = strike, only, nth
         self.asked = []
         self.changes = []
         self._lock = threading.Lock()
@@ -38,23 +40,20 @@ class Proxy:
         self._thread.join()
 
     def is_struck(self, headers, path, body):
-        """Counts the calls and the changes; true for what is chosen."""
+        """Keeps count of the calls and the changes; true for what is chosen."""
         action = urllib.parse.parse_qs(body.decode("utf-8", "replace")).get("Action", [""])[0]
         other = headers.get("x-amz-target", path).rpartition("." if "x-amz-target" in headers else "/")[2]
+        name = action or other
         with self._lock:
-            self.asked.append(action or other)
-        if self.only:
-            return self.only == (action or other)
-        if not action or action.startswith(READS):
-            return False
-        with self._lock:
-            self.changes.append(action)
-            return len(self.changes) - 1 == self.at
+            before = self.asked.count(name)
+            self.asked.append(name)
+            if action and not action.startswith(READS):
+                self.changes.append(action)
+        return self.only == name and self.nth in (None, before)
 
     @property
-    def struck(self):
-        """The action that was struck, if it ever came to that."""
-        return self.changes[self.at] if self.at is not None and self.at < len(self.changes) else None
+    def has_struck(self):
+        return self.asked.count(self.only) > (self.nth or 0)
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -65,7 +64,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.body = body = self.rfile.read(int(self.headers.get("content-length", "0")))
 
         def forward():
-            connection = http.client.HTTPConnection(self.proxy.target, timeout=60)
+            connection = http.client.HTTPConnection(self.proxy.target, timeout=PATIENCE)
             try:
                 headers = {name: value for name, value in self.headers.items() if name.lower() != "connection"}
                 connection.request("POST", self.path, body, headers)
