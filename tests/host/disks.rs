@@ -7,7 +7,7 @@ use rehome::host::Host as _;
 use rehome::ids::VolumeId;
 
 use crate::machine::run;
-use crate::{block_on, format, look, mount, mounted, on_a_machine, quiesce, serve};
+use crate::{block_on, format, look, look_at, mount, mounted, on_a_machine, quiesce, serve};
 
 #[test]
 fn names_that_change_places_change_nothing() {
@@ -50,17 +50,17 @@ fn on_xen_ec2_and_the_hypervisor_say_which() {
             machine.plug_xen(&other, "xvdf", 51808);
             let host = machine.host();
             let volume = VolumeId::new("vol-0a");
-            assert!(block_on(host.look(&spec)).unwrap().disks.is_empty());
+            assert!(block_on(look_at(&host, &spec)).disks.is_empty());
             host.learn(&BTreeMap::from([(volume.clone(), "/dev/sdf".to_owned())]));
-            let seen = block_on(host.look(&spec)).unwrap();
+            let seen = block_on(look_at(&host, &spec));
             assert_eq!(seen.disks[&volume].path, "/dev/xvdj");
             assert_eq!(seen.disks.len(), 1, "the other is nobody's");
             let filesystem = spec.volumes[0].filesystem;
             block_on(host.format(&volume, filesystem)).unwrap();
             block_on(host.mount(&spec.volumes[0], &volume)).unwrap();
-            assert_eq!(block_on(host.look(&spec)).unwrap().mounts.len(), 1);
+            assert_eq!(block_on(look_at(&host, &spec)).mounts.len(), 1);
             block_on(host.quiesce(&spec)).unwrap();
-            assert!(block_on(host.look(&spec)).unwrap().mounts.is_empty());
+            assert!(block_on(look_at(&host, &spec)).mounts.is_empty());
         },
     );
 }

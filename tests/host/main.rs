@@ -13,6 +13,7 @@ mod refusals;
 use std::path::Path;
 
 use machine::{Machine, on_a_machine};
+use rehome::host::linux::LinuxHost;
 use rehome::host::{Host as _, HostError};
 use rehome::ids::VolumeId;
 use rehome::spec::GroupSpec;
@@ -28,7 +29,19 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
 }
 
 fn look(machine: &Machine, spec: &GroupSpec) -> Here {
-    block_on(machine.host().look(spec)).unwrap()
+    block_on(look_at(&machine.host(), spec))
+}
+
+/// Looks as a runner does: a machine that stood still hears nothing of its
+/// metadata service for a while, and is looked at again.
+async fn look_at(host: &LinuxHost, spec: &GroupSpec) -> Here {
+    for _ in 0..20 {
+        match host.look(spec).await {
+            Err(HostError::NoMetadata(_)) => {}
+            seen => return seen.unwrap(),
+        }
+    }
+    host.look(spec).await.unwrap()
 }
 
 fn format(machine: &Machine, spec: &GroupSpec, volume: &str) -> Result<(), HostError> {

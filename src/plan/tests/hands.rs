@@ -246,6 +246,37 @@ fn the_beginning_of_a_term_is_a_sign_of_life_too() {
     assert_eq!([1199, 1200].map(restores), [false, true]);
 }
 
+/// What shows the heir itself at work, or what happened before it came, says
+/// nothing of how long its predecessor served.
+#[test]
+fn only_a_later_sign_of_somebody_else_is_one_of_the_predecessor() {
+    let story = |launched: i64, (holder, since): (&str, i64), live: i64| {
+        let mut story = cross_zone()
+            .instance("i-new", InstanceState::Running, at(launched))
+            .volume("vol-1", "a", 1, term(holder, at(since)), Some("i-old"))
+            .here("i-new", None, Workload::Stopped)
+            .address_on("i-new")
+            .snapshot("snap-live", "vol-1", 1, Completed, at(live), Some("live/1"));
+        story.instances().remove(&"i-old".into());
+        let live = story.snapshots().get_mut(&"snap-live".into()).unwrap();
+        live.consistency = Consistency::Crash;
+        story
+    };
+    let restores = |story: &Story| words(story).iter().any(|w| w.starts_with("restore"));
+    // The moment it was launched is not later.
+    let launched = |seconds: i64| restores(&story(seconds, ("i-old", -50_000), -36_000).at(0));
+    assert_eq!([-36_000, -36_001].map(launched), [true, false]);
+    // Its own term.
+    let own = |holder: &str| restores(&story(-9000, (holder, -8000), -9500).at(-7000));
+    assert_eq!(["i-old", "i-new"].map(own), [false, true]);
+    // In service, its own live set.
+    let serving = |lifecycle: Lifecycle| {
+        let story = story(-9000, ("i-new", -8000), -600);
+        restores(&story.member("i-new", lifecycle, "b").at(0))
+    };
+    assert_eq!([PendingWait, InService].map(serving), [false, true]);
+}
+
 /// Its volume may go with it, and nobody has said yet what that is.
 #[test]
 fn no_instance_ends_while_a_person_has_to_say_what_its_volume_is() {
