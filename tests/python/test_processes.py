@@ -33,5 +33,5 @@ def test_a_daemon_over_many_groups_holds_no_more_and_no_more(tmp_path):
     assert incidents > 5 and samples, time.monotonic() - began
     # In so short a time noise is all there is: a leak of each look would show.
     # A group at work has connections of its own, and they end with its work.
-    assert found["files"][1] < 200, found
+    assert found["files"][1] < 400, found
     assert found["rss_kib"][1] < 150_000 and found["rss_kib_per_minute"] < 20_000, found
