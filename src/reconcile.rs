@@ -238,10 +238,11 @@ impl<H: Host> Runner<H> {
                     // Whoever keeps an action open will have to close it in time; and
                     // what woke this runner may not be shown yet.
                     let shows_nothing = woken && plan.upkeep.is_empty();
-                    let pause = if plan.keep_open.is_empty() && !shows_nothing {
-                        poll_every
-                    } else {
+                    let closes = !plan.keep_open.is_empty();
+                    let pause = if closes || shows_nothing {
                         poll_every.min(LOOK_AT_MEMBERS)
+                    } else {
+                        poll_every
                     };
                     self.upkeep(spec, &mut memory, plan).await;
                     let changed = self.idle(spec, &mut memory, pause, wake).await;
@@ -250,7 +251,8 @@ impl<H: Host> Runner<H> {
                     memory.glanced = changed.is_none();
                     memory.focus = match changed {
                         Some(focus) => focus,
-                        None if idle_looks.is_multiple_of(FULL_EVERY) => Focus::ALL,
+                        // What allows it to be closed is not among the members.
+                        None if closes || idle_looks.is_multiple_of(FULL_EVERY) => Focus::ALL,
                         None => Focus::idle(spec),
                     };
                 }
