@@ -7,7 +7,7 @@ use super::step::{Activation, Plan, Step};
 use super::volumes::Placed;
 use crate::ids::VolumeName;
 use crate::spec::VolumeSpec;
-use crate::world::{AttachmentState, Standing, Volume};
+use crate::world::{Attachment, AttachmentState, Standing, Volume};
 
 /// A term has to begin unless the present one is the holder's and still good:
 /// once its data was captured as final, going on in the same term would make
@@ -45,7 +45,7 @@ pub(super) fn activate<'a>(
 ) {
     let mut terms = Vec::new();
     let mut due = false;
-    let mut formatted = true;
+    let mut ready = true;
     for (spec, _) in scene.volumes_in_order() {
         let Some(volume) = chosen.get(&spec.name).copied() else {
             continue;
@@ -65,20 +65,33 @@ pub(super) fn activate<'a>(
         });
         if needs_term(scene, heir, spec, volume) {
             due = true;
-            formatted &= is_formatted(scene, spec, volume);
+            ready &= is_formatted(scene, spec, volume) && has_its_place(scene, volume);
         } else if attached {
             placed.active.insert(&spec.name, volume);
         }
     }
     let all = chosen.len() == scene.spec.volumes.len();
     placed.complete = all && placed.active.len() == chosen.len();
-    if all && formatted && due && has_room {
+    if all && ready && due && has_room {
         plan.step(Step::Activate {
             holder: heir.id.clone(),
             since: scene.now,
             volumes: terms,
         });
     }
+}
+
+/// Two runners may each have restored a copy. A device takes one volume, so of the
+/// two only that one begins a term which came to its place. Where no agent mounts
+/// it, the instance may write as soon as it has it: there the term comes first.
+fn has_its_place(scene: &Scene<'_>, volume: &Volume) -> bool {
+    let comes = |a: &Attachment| {
+        matches!(
+            a.state,
+            AttachmentState::Attaching | AttachmentState::Attached
+        )
+    };
+    !scene.spec.agent || volume.standing != Standing::New || volume.attachments.iter().any(comes)
 }
 
 /// A blank volume that is to be mounted gets its file system before its term:

@@ -352,7 +352,7 @@ fn what_is_made_or_attached_is_waited_for() {
     let attaching = "… vol-2 is being attached";
     expect(&on(AttachmentState::Attaching), &[begin, attaching]);
     for state in [AttachmentState::Detaching, AttachmentState::Busy] {
-        expect(&on(state), &[begin, "… vol-2 is being detached"]);
+        expect(&on(state), &["… vol-2 is being detached"]);
         // It was taken back, and that is stuck as well.
         let forced = "detach vol-2 from i-new by force";
         assert!(!does(&on(state).at(409), forced) && does(&on(state).at(410), forced));
