@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::ec2::zones;
 use crate::model::{Instance, InstanceState};
 use crate::wire::{Request, Response};
-use crate::{Outcome, Region, What, after, autoscaling};
+use crate::{Region, after, autoscaling};
 
 const TOKEN_TTL_S_MAX: u64 = 21_600;
 const TTL_HEADER: &str = "x-aws-ec2-metadata-token-ttl-seconds";
@@ -17,28 +17,9 @@ const ROLE: &str = "instance-role";
 /// The credentials of a role are good for this long.
 const CREDENTIALS_TTL: Duration = Duration::from_secs(6 * 3600);
 
-pub(crate) fn handle(
-    region: &mut Region,
-    caller: &str,
-    request: &Request,
-    now: Timestamp,
-) -> Response {
-    let response = answer(region, caller, request, now);
-    let outcome = match response.status {
-        200 => Outcome::Ok,
-        status => Outcome::Error(status.to_string()),
-    };
-    let what = What::Call {
-        service: "imds".to_owned(),
-        action: request.method.clone(),
-        target: request.path.clone(),
-        outcome,
-    };
-    region.log(now, caller, what);
-    response
-}
-
-fn answer(region: &Region, caller: &str, request: &Request, now: Timestamp) -> Response {
+/// None of it is in the record: it is no call of AWS's API, and an instance asks
+/// each second.
+pub(crate) fn handle(region: &Region, caller: &str, request: &Request, now: Timestamp) -> Response {
     let machine = region.model.instances.get(caller);
     let Some(machine) = machine.filter(|machine| machine.state != InstanceState::Terminated) else {
         return refuse(404, "Not Found");

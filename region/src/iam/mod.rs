@@ -56,17 +56,17 @@ pub struct Use {
     pub action: String,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Principal {
     keys: Pattern,
     role: String,
-    policies: Arc<[Policy]>,
+    policies: Vec<Policy>,
 }
 
 /// Everyone's policies, and what came of them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Guard {
-    principals: Vec<Principal>,
+    principals: Vec<Arc<Principal>>,
     denials: Vec<Denial>,
     uses: BTreeSet<Use>,
     /// KMS refused the key of the volume that is being made: EC2 tells nobody.
@@ -77,11 +77,11 @@ impl Region {
     /// From now on, whoever signs with a key that fits `keys` (`*` fits anything)
     /// may do what these policies allow, and no more.
     pub fn permit(&mut self, keys: &str, role: &str, policies: Vec<Policy>) {
-        self.guard.principals.push(Principal {
+        self.guard.principals.push(Arc::new(Principal {
             keys: Pattern::wild(keys),
             role: role.to_owned(),
-            policies: policies.into(),
-        });
+            policies,
+        }));
     }
 
     /// All that was refused, in order.
@@ -150,8 +150,8 @@ fn check(
     now: Timestamp,
 ) -> Result<(), ApiError> {
     let key = access_key(request).unwrap_or_default();
-    let whose = |principal: &&Principal| principal.keys.fits(&key);
-    let principals: Vec<Principal> = region
+    let whose = |principal: &&Arc<Principal>| principal.keys.fits(&key);
+    let principals: Vec<Arc<Principal>> = region
         .guard
         .principals
         .iter()

@@ -78,11 +78,11 @@ pub(crate) fn encode(action: &str, namespace: &str, output: &Document, request_i
 fn write(xml: &mut Xml, document: &Document) {
     match document {
         Document::Null => {}
-        Document::Bool(value) => xml.text(&value.to_string()),
-        Document::Int(number) => xml.text(&number.to_string()),
-        Document::Float(number) => xml.text(&format!("{number:?}")),
+        Document::Bool(value) => xml.text(value),
+        Document::Int(number) => xml.text(number),
+        Document::Float(number) => xml.text(format_args!("{number:?}")),
         Document::Text(text) => xml.text(text),
-        Document::Time(at) => xml.text(&timestamp(*at)),
+        Document::Time(at) => xml.text(timestamp(*at)),
         Document::List(items) => items
             .iter()
             .for_each(|item| xml.node("member", |xml| write(xml, item))),

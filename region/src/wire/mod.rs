@@ -73,7 +73,7 @@ impl Service {
             }
             _ => {}
         }
-        match query::Params::of(request).get("Version") {
+        match query::value(request, "Version").as_deref() {
             Some("2016-11-15") => Service::Ec2,
             Some("2011-01-01") => Service::AutoScaling,
             Some("2010-08-01") => Service::CloudWatch,
@@ -104,10 +104,7 @@ pub fn action(request: &Request) -> String {
     if let Some((_, operation)) = request.path.rsplit_once("/operation/") {
         return operation.to_owned();
     }
-    query::Params::of(request)
-        .get("Action")
-        .unwrap_or_default()
-        .to_owned()
+    query::value(request, "Action").unwrap_or_default()
 }
 
 /// Whoever signed the request, by the access key id.

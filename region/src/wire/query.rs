@@ -138,6 +138,17 @@ impl Params {
     }
 }
 
+/// What a request says under one plain name, without reading the rest of it: asked
+/// of every call several times.
+pub(crate) fn value(request: &Request, name: &str) -> Option<String> {
+    let said = |text: &str| {
+        let mut pairs = text.rsplit('&').filter_map(|pair| pair.split_once('='));
+        pairs.find(|(key, _)| *key == name).map(|(_, v)| decode(v))
+    };
+    let body = std::str::from_utf8(&request.body).ok()?;
+    said(body).or_else(|| said(&request.query))
+}
+
 /// The number and what follows it, if `key` is an element of the list `name`.
 fn split<'a>(key: &'a str, name: &str) -> Option<(u64, &'a str)> {
     let rest = key.strip_prefix(name)?.strip_prefix('.')?;
@@ -193,6 +204,27 @@ mod tests {
             params("Names.member.1=x&Names.member.2=y").list("Names"),
             ["x", "y"]
         );
+    }
+
+    #[test]
+    fn one_value_is_what_all_of_them_say_under_its_name() {
+        for (query, body) in [
+            ("", "Action=A&Version=2016-11-15"),
+            ("Action=Q&Version=2", "Action=A%20B"),
+            ("Action=Q", "Version=1&Version=2"),
+            ("", "ActionX=1&XAction=2"),
+            ("", ""),
+        ] {
+            let request = Request {
+                query: query.to_owned(),
+                body: body.as_bytes().to_vec(),
+                ..Request::default()
+            };
+            let all = Params::of(&request);
+            for name in ["Action", "Version"] {
+                assert_eq!(value(&request, name).as_deref(), all.get(name));
+            }
+        }
     }
 
     #[test]

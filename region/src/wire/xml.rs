@@ -1,8 +1,9 @@
 //! How is an answer written in XML? A writer for trees whose shape is known.
 
-use std::fmt::{Display, Write};
+use std::fmt::{self, Display, Write};
 
 use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
 
 /// A piece of XML: a whole document, or the inside of an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,7 +19,7 @@ impl Xml {
     }
 
     pub(crate) fn leaf(&mut self, name: &str, value: impl Display) {
-        self.node(name, |xml| xml.text(&value.to_string()));
+        self.node(name, |xml| xml.text(value));
     }
 
     /// Written only if there is a value.
@@ -33,16 +34,22 @@ impl Xml {
     }
 
     pub(crate) fn node(&mut self, name: &str, inside: impl FnOnce(&mut Xml)) {
-        let _ = write!(self.0, "<{name}>");
+        self.tag("<", name);
         inside(self);
-        let _ = write!(self.0, "</{name}>");
+        self.tag("</", name);
+    }
+
+    fn tag(&mut self, opens: &str, name: &str) {
+        self.0.push_str(opens);
+        self.0.push_str(name);
+        self.0.push('>');
     }
 
     /// An element with a default namespace.
     pub(crate) fn root(&mut self, name: &str, namespace: &str, inside: impl FnOnce(&mut Xml)) {
         let _ = write!(self.0, "<{name} xmlns=\"{namespace}\">");
         inside(self);
-        let _ = write!(self.0, "</{name}>");
+        self.tag("</", name);
     }
 
     /// `<name><item>…</item><item>…</item></name>`; `item` is `item` in EC2's
@@ -66,20 +73,8 @@ impl Xml {
         self.0.push_str(&inside.0);
     }
 
-    pub(crate) fn text(&mut self, text: &str) {
-        for c in text.chars() {
-            match c {
-                '&' => self.0.push_str("&amp;"),
-                '<' => self.0.push_str("&lt;"),
-                '>' => self.0.push_str("&gt;"),
-                '"' => self.0.push_str("&quot;"),
-                // XML 1.0 has no way to say the other control characters.
-                c if (c as u32) < 0x20 && !matches!(c, '\t' | '\n' | '\r') => {
-                    self.0.push('\u{fffd}')
-                }
-                c => self.0.push(c),
-            }
-        }
+    pub(crate) fn text(&mut self, text: impl Display) {
+        let _ = write!(Escaped(&mut self.0), "{text}");
     }
 
     pub(crate) fn finish(self) -> String {
@@ -87,9 +82,39 @@ impl Xml {
     }
 }
 
+/// Writes text into a document.
+struct Escaped<'a>(&'a mut String);
+
+impl Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut plain = text;
+        while let Some(at) = plain.find(is_special) {
+            let (before, rest) = plain.split_at(at);
+            self.0.push_str(before);
+            let mut rest = rest.chars();
+            self.0.push_str(match rest.next() {
+                Some('&') => "&amp;",
+                Some('<') => "&lt;",
+                Some('>') => "&gt;",
+                Some('"') => "&quot;",
+                _ => "\u{fffd}",
+            });
+            plain = rest.as_str();
+        }
+        self.0.push_str(plain);
+        Ok(())
+    }
+}
+
+/// Of the control characters XML 1.0 can say but three.
+fn is_special(c: char) -> bool {
+    matches!(c, '&' | '<' | '>' | '"') || (c < ' ' && !matches!(c, '\t' | '\n' | '\r'))
+}
+
 /// `2026-01-01T00:00:00.000Z`, as every AWS API writes it.
 pub(crate) fn timestamp(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+    const MILLISECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
+    MILLISECONDS.timestamp_to_string(&at)
 }
 
 #[cfg(test)]
@@ -111,5 +136,7 @@ mod tests {
     #[test]
     fn writes_whole_milliseconds() {
         assert_eq!(timestamp(Timestamp::UNIX_EPOCH), "1970-01-01T00:00:00.000Z");
+        let late = Timestamp::from_microsecond(1_767_225_599_999_999).unwrap();
+        assert_eq!(timestamp(late), "2025-12-31T23:59:59.999Z");
     }
 }
