@@ -535,11 +535,7 @@ fn calls_since(region: &Region, since: Timestamp) -> BTreeMap<String, u64> {
         .iter()
         .filter(|entry| entry.at >= since)
     {
-        if let What::Call {
-            service, action, ..
-        } = &entry.what
-            && service != "imds"
-        {
+        if let What::Call { action, .. } = &entry.what {
             *calls.entry(action.clone()).or_default() += 1;
         }
     }
