@@ -11,6 +11,8 @@ use xmlparser::{ElementEnd, Token, Tokenizer};
 
 /// No answer nests deeper; deeper ones are refused before anything follows them.
 const DEEPEST: usize = 64;
+/// No structure of an answer has more parts; each is compared with those before it.
+const WIDEST: usize = 256;
 /// What a list calls its elements; all other names are there once.
 const IN_LISTS: [&str; 2] = ["item", "member"];
 /// How deep an answer's outline goes: its root, what is in it, and what is in that.
@@ -26,6 +28,8 @@ pub(super) enum Malformed {
     Crossed { opened: String, closed: String },
     #[error("it nests deeper than any answer does")]
     TooDeep,
+    #[error("<{0}> is one part more than anything in an answer has")]
+    TooWide(String),
     #[error("it says <{0}> twice, and not the same")]
     Contradiction(String),
     #[error("there is nothing in it")]
@@ -54,9 +58,9 @@ impl<'a> Outline<'a> {
 /// An element that is not at its end yet.
 struct Open<'a> {
     name: &'a str,
-    path: String,
     begins: usize,
-    children: BTreeMap<&'a str, &'a str>,
+    /// Where what it says begins, among all that is said.
+    says: usize,
 }
 
 /// Reads a document to its end.
@@ -64,6 +68,7 @@ pub(super) fn outline(text: &str) -> Result<Outline<'_>, Malformed> {
     let mut reading = Reading {
         text,
         open: Vec::new(),
+        said: Vec::new(),
         outline: Outline::default(),
     };
     for token in Tokenizer::from(text) {
@@ -79,6 +84,8 @@ pub(super) fn outline(text: &str) -> Result<Outline<'_>, Malformed> {
 struct Reading<'a> {
     text: &'a str,
     open: Vec<Open<'a>>,
+    /// What the open elements say, each after the one it is in: name and inside.
+    said: Vec<(&'a str, &'a str)>,
     outline: Outline<'a>,
 }
 
@@ -108,19 +115,13 @@ impl<'a> Reading<'a> {
         if self.open.len() >= DEEPEST {
             return Err(Malformed::TooDeep);
         }
-        let path = match self.open.last() {
-            Some(_) if self.open.len() >= OUTLINED => String::new(),
-            Some(parent) => format!("{}/{name}", parent.path),
-            None => {
-                self.outline.root = name;
-                name.to_owned()
-            }
-        };
+        if self.open.is_empty() {
+            self.outline.root = name;
+        }
         self.open.push(Open {
             name,
-            path,
             begins: self.text.len(),
-            children: BTreeMap::new(),
+            says: self.said.len(),
         });
         Ok(())
     }
@@ -141,17 +142,31 @@ impl<'a> Reading<'a> {
             Some(_) => self.text.get(open.begins..at).unwrap_or_default(),
             None => "",
         };
-        if !IN_LISTS.contains(&open.name) {
-            if let Some(parent) = self.open.last_mut() {
-                let before = parent.children.insert(open.name, inside);
-                if before.is_some_and(|before| before != inside) {
-                    return Err(Malformed::Contradiction(open.name.to_owned()));
-                }
-            }
-            if !open.path.is_empty() {
-                self.outline.inside.insert(open.path, inside);
-            }
+        self.said.truncate(open.says);
+        if IN_LISTS.contains(&open.name) {
+            return Ok(());
         }
+        if self.open.len() < OUTLINED {
+            let above = self.open.iter().map(|open| open.name);
+            let path: Vec<&str> = above.chain([open.name]).collect();
+            self.outline.inside.insert(path.join("/"), inside);
+        }
+        self.say(open.name, inside)
+    }
+
+    /// The element that is open now has one of this name in it.
+    fn say(&mut self, name: &'a str, inside: &'a str) -> Result<(), Malformed> {
+        let from = self.open.last().map_or(0, |open| open.says);
+        let siblings = self.said.get(from..).unwrap_or_default();
+        if let Some((_, before)) = siblings.iter().find(|(sibling, _)| *sibling == name)
+            && *before != inside
+        {
+            return Err(Malformed::Contradiction(name.to_owned()));
+        }
+        if siblings.len() >= WIDEST {
+            return Err(Malformed::TooWide(name.to_owned()));
+        }
+        self.said.push((name, inside));
         Ok(())
     }
 }
@@ -218,6 +233,15 @@ mod tests {
     fn nothing_nests_for_ever() {
         let deep = "<a>".repeat(100_000);
         assert_eq!(outline(&deep), Err(Malformed::TooDeep));
+        let parts = |count| (0..count).map(|n| format!("<p{n}/>")).collect::<String>();
+        assert!(outline(&format!("<A>{}</A>", parts(WIDEST))).is_ok());
+        let wide = format!("<A>{}</A>", parts(WIDEST + 1));
+        assert_eq!(
+            outline(&wide),
+            Err(Malformed::TooWide(format!("p{WIDEST}")))
+        );
+        let list = "<item/>".repeat(WIDEST + 1);
+        assert!(outline(&format!("<A><volumeSet>{list}</volumeSet></A>")).is_ok());
     }
 
     proptest! {
