@@ -106,6 +106,12 @@ impl Rehearsal {
         self.api_calls.values().sum()
     }
 
+    /// How often a service went away and came back.
+    pub fn failovers(&self) -> usize {
+        let over = self.incidents.iter().filter(|i| i.rto_seconds.is_some());
+        over.count()
+    }
+
     /// How many times the shortest possible time it took.
     pub fn ratio(&self) -> Option<f64> {
         let shortest = self

@@ -217,11 +217,11 @@ pub(super) fn quietly<T>(work: impl FnOnce() -> T) -> T {
 fn every_tale(seed: u64, count: u64, jobs: Option<usize>) -> Result<bool, DrillError> {
     let progress = Progress::new(usize::try_from(count).unwrap_or(usize::MAX));
     let (swarmed, seconds) = super::timed(|| {
-        swarm::swarm(seed, count, jobs, |done, wrong| {
+        swarm::swarm(seed, count, jobs, |so_far, wrong| {
             if let Some((seed, fault)) = wrong {
                 progress.tell(&format!("{TALE}{seed} {fault}"));
             }
-            progress.at(done);
+            progress.at(so_far);
         })
     });
     let swarmed = swarmed?;
@@ -416,13 +416,20 @@ impl Progress {
         }
     }
 
-    /// So many are done.
-    fn at(&self, done: usize) {
+    /// What a long run came to so far is not lost when somebody ends it.
+    fn at(&self, so_far: &swarm::Swarmed) {
         let stride = if self.live { 10 } else { 1_000 };
-        if done.is_multiple_of(stride) {
+        if so_far.tales.is_multiple_of(stride) {
             let end = if self.live { "" } else { "\n" };
             let start = if self.live { "\r\u{1b}[K" } else { "" };
-            let _ = write!(io::stderr(), "{start}[{done}/{}]{end}", self.total);
+            let _ = write!(
+                io::stderr(),
+                "{start}[{}/{}] {} failovers, {} broken{end}",
+                so_far.tales,
+                self.total,
+                so_far.failovers,
+                so_far.broken.len()
+            );
         }
     }
 

@@ -1,8 +1,9 @@
 //! `rehome drill --swarm`: tales drawn from seeds, as many as asked for. One
 //! that breaks a promise is shrunk to the lines that matter.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::drill::{DrillError, TALE, quietly, spread};
 use crate::drill::scenario::{self, Scenario};
@@ -13,7 +14,7 @@ use crate::report::terminal;
 /// How many tales that went wrong are shrunk and told.
 const TOLD: usize = 5;
 
-/// What came of all of them.
+/// What came of those that were told so far.
 #[derive(Debug, Default)]
 pub struct Swarmed {
     pub tales: u64,
@@ -21,10 +22,10 @@ pub struct Swarmed {
     pub failovers: usize,
     pub calls: u64,
     /// The seeds of those that went wrong, with what was wrong.
-    pub broken: Vec<(u64, Vec<String>)>,
+    pub broken: BTreeMap<u64, Vec<String>>,
 }
 
-/// Performs the tales of these seeds. `told` hears how many are done, and what
+/// Performs the tales of these seeds. `told` hears what came of all so far, and what
 /// was wrong with the last one.
 ///
 /// # Errors
@@ -33,36 +34,25 @@ pub fn swarm(
     first: u64,
     count: u64,
     jobs: Option<usize>,
-    told: impl Fn(usize, Option<(u64, &str)>) + Sync,
+    told: impl Fn(&Swarmed, Option<(u64, &str)>) + Sync,
 ) -> Result<Swarmed, DrillError> {
-    let done = AtomicUsize::new(0);
+    let swarmed = Mutex::new(Swarmed::default());
     let tales = usize::try_from(count).unwrap_or(usize::MAX);
     let results = spread(tales, jobs, |index| {
         let seed = first.wrapping_add(index as u64);
         let rehearsal = quietly(|| rehearse(&tale(seed, &draw(seed))?, seed).map_err(unstarted))?;
         let faults = (!rehearsal.succeeded()).then(|| terminal::faults(&rehearsal));
-        let wrong = faults.as_ref().and_then(|faults| faults.first());
-        told(
-            done.fetch_add(1, Ordering::Relaxed) + 1,
-            wrong.map(|fault| (seed, fault.as_str())),
-        );
-        let over = rehearsal
-            .incidents
-            .iter()
-            .filter(|i| i.rto_seconds.is_some());
-        Ok::<_, DrillError>((seed, over.count(), rehearsal.calls(), faults))
-    });
-    let mut swarmed = Swarmed {
-        tales: count,
-        ..Swarmed::default()
-    };
-    for result in results {
-        let (seed, failovers, calls, faults) = result?;
-        swarmed.failovers += failovers;
-        swarmed.calls += calls;
+        let wrong = faults.as_ref().and_then(|faults| faults.first()).cloned();
+        let mut swarmed = swarmed.lock().unwrap_or_else(PoisonError::into_inner);
+        swarmed.tales += 1;
+        swarmed.failovers += rehearsal.failovers();
+        swarmed.calls += rehearsal.calls();
         swarmed.broken.extend(faults.map(|faults| (seed, faults)));
-    }
-    Ok(swarmed)
+        told(&swarmed, wrong.as_deref().map(|fault| (seed, fault)));
+        Ok::<_, DrillError>(())
+    });
+    results.into_iter().collect::<Result<(), _>>()?;
+    Ok(swarmed.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 fn tale(seed: u64, text: &str) -> Result<Scenario, DrillError> {
@@ -97,12 +87,8 @@ pub(super) fn shortest(swarmed: &Swarmed) -> String {
         );
     }
     if let Some(beyond) = swarmed.broken.len().checked_sub(TOLD).filter(|n| *n > 0) {
-        let seeds: Vec<String> = swarmed
-            .broken
-            .iter()
-            .skip(TOLD)
-            .map(|(seed, _)| seed.to_string())
-            .collect();
+        let seeds = swarmed.broken.keys().skip(TOLD);
+        let seeds: Vec<String> = seeds.map(u64::to_string).collect();
         let _ = writeln!(text, "\n{beyond} more: seeds {}", seeds.join(" "));
     }
     text
