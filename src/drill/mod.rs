@@ -30,6 +30,8 @@ pub mod promises;
 pub mod roles;
 pub mod scenario;
 pub mod setting;
+#[cfg(test)]
+mod settled;
 pub mod stage;
 pub mod swarm;
 pub mod time;
