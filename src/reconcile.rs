@@ -5,6 +5,7 @@
 //! how long it has waited) only saves calls; lose it and the loop goes on.
 
 mod acting;
+mod beats;
 mod here;
 mod visiting;
 mod watching;
@@ -15,6 +16,7 @@ use std::rc::Rc;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
+use self::beats::Beats;
 pub use self::visiting::{Left, Stay, Visit};
 use crate::aws::{Aws, Focus};
 use crate::clock::Clock;
@@ -22,7 +24,7 @@ use crate::host::Host;
 use crate::patience::Patience;
 use crate::plan::{self, Action, Plan, Seat, Step, Wait};
 use crate::spec::GroupSpec;
-use crate::world::{Seen, World};
+use crate::world::World;
 
 /// A plan older than this is not carried out: the process was suspended, or
 /// the machine crawls, and the world has moved on.
@@ -39,8 +41,6 @@ const LOOK_AROUND: SignedDuration = SignedDuration::from_mins(10);
 const LOOK_AT_MEMBERS: SignedDuration = SignedDuration::from_secs(30);
 /// Every this many idle looks at the group, everything is looked at.
 const FULL_EVERY: u32 = 20;
-/// An action that was opened since the last look is heartbeated this soon.
-const FIRST_BEAT: SignedDuration = SignedDuration::from_secs(60);
 /// A runner that cannot go on tries again this soon, however seldom it polls.
 const AGAIN: SignedDuration = SignedDuration::from_mins(1);
 /// How long "access denied" may last before it is believed: a new role takes
@@ -117,8 +117,7 @@ struct Memory {
     refused: BTreeMap<String, (Timestamp, Timestamp)>,
     /// Since when somebody is being fenced, if the last plan was about nothing else.
     fences_since: Option<Timestamp>,
-    beats: BTreeMap<Action, Timestamp>,
-    first_beat: SignedDuration,
+    beats: Beats,
     told: BTreeSet<String>,
     announced: BTreeSet<String>,
     last_error: Option<String>,
@@ -137,8 +136,7 @@ impl Memory {
             patience: Patience::default(),
             refused: BTreeMap::new(),
             fences_since: None,
-            beats: BTreeMap::new(),
-            first_beat: SignedDuration::ZERO,
+            beats: Beats::new(),
             told: BTreeSet::new(),
             announced: BTreeSet::new(),
             last_error: None,
@@ -432,31 +430,14 @@ impl<H: Host> Runner<H> {
 }
 
 impl Memory {
-    /// Keeps open what must stay open: three beats in every period. What is open
-    /// at the first look may be so for long: whoever boots slowly, or is started
-    /// again, cannot tell, so that it is heartbeated at once.
     fn beats_due(&mut self, plan: &Plan, now: Timestamp) -> Vec<Action> {
-        self.beats
-            .retain(|action, _| plan.keep_open.contains(action));
-        let mut actions = Vec::new();
-        for action in &plan.keep_open {
-            let period = self.beat_period(action);
-            let first = later(now, period.min(self.first_beat));
-            let due = self.beats.entry(action.clone()).or_insert(first);
-            if now >= *due {
-                *due = later(now, period);
-                actions.push(action.clone());
-            }
-        }
-        actions
+        let group = self.world.as_ref().and_then(|world| world.group.known());
+        self.beats.due(plan, group, now)
     }
 
-    /// From now on, what is found open was opened since the look before.
     fn has_seen_actions(&mut self) {
         let group = self.world.as_ref().and_then(|world| world.group.known());
-        if group.is_some() {
-            self.first_beat = FIRST_BEAT;
-        }
+        self.beats.has_seen(group);
     }
 
     /// Was the last look one at everything, or such a look not long ago? (That
@@ -473,19 +454,6 @@ impl Memory {
     fn members_due(&self, now: Timestamp) -> Option<Timestamp> {
         let due = later(self.saw_members?, LOOK_AT_MEMBERS);
         Some(due.max(now))
-    }
-
-    /// A third of the hook's period; of the shortest one allowed, if unknown.
-    fn beat_period(&self, action: &Action) -> SignedDuration {
-        let period = match self.world.as_ref().map(|w| &w.group) {
-            Some(Seen::Known(group)) => group
-                .hooks
-                .iter()
-                .find(|h| h.name == action.hook)
-                .map(|h| h.heartbeat),
-            _ => None,
-        };
-        period.unwrap_or(SignedDuration::from_secs(30)) / 3
     }
 }
 

@@ -6,7 +6,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Memory, Runner, Told, Turned, later};
+use super::{Memory, Runner, Told, Turned};
 use crate::host::Host;
 use crate::plan::{Plan, Reason, Step, Wait};
 use crate::spec::GroupSpec;
@@ -95,7 +95,7 @@ impl<H: Host> Runner<H> {
                     let away = memory.leave_for(&plan, idle, now);
                     let keeps_open = !plan.keep_open.is_empty();
                     if away > SITS_OUT && visit.stay.may_leave(keeps_open) {
-                        memory.beats_are_due_within(now, away);
+                        memory.beats.bring_forward(now, away);
                         let beats = memory.beats_due(&plan, now);
                         self.beat(spec, &beats).await;
                         return Left::unsettled(away, plan.waits, keeps_open);
@@ -136,7 +136,7 @@ impl Memory {
     /// never as long as an open action lives without a heartbeat.
     fn leave_for(&self, plan: &Plan, idle: Idle, now: Timestamp) -> SignedDuration {
         let nearest = plan.waits.iter().map(|wait| distance(wait, idle, now));
-        nearest.chain(self.shortest_beat()).min().unwrap_or(SOON)
+        nearest.chain(self.beats.shortest()).min().unwrap_or(SOON)
     }
 
     /// A step that was tried again and again is left alone for a while; so is a
@@ -147,22 +147,7 @@ impl Memory {
         if self.patience.tries_again_in(now) <= SITS_OUT && !is_dark {
             return SOON;
         }
-        self.shortest_beat().map_or(DRAGS, |beat| DRAGS.min(beat))
-    }
-
-    fn shortest_beat(&self) -> Option<SignedDuration> {
-        self.beats
-            .keys()
-            .map(|action| self.beat_period(action))
-            .min()
-    }
-
-    /// What would be heartbeated within this time is heartbeated now.
-    fn beats_are_due_within(&mut self, now: Timestamp, away: SignedDuration) {
-        let back = later(now, away);
-        for due in self.beats.values_mut().filter(|due| **due < back) {
-            *due = now;
-        }
+        self.beats.shortest().map_or(DRAGS, |beat| DRAGS.min(beat))
     }
 }
 

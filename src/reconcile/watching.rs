@@ -41,8 +41,7 @@ impl<H: Host> Runner<H> {
         // When a wait is over, what is decided then rests on a new look.
         let over = soonest(&mut plan.waits.iter().filter_map(|w| w.until).chain(deadline))
             .filter(|at| *at < next);
-        let beat =
-            soonest(&mut memory.beats.values().copied()).filter(|at| *at < over.unwrap_or(next));
+        let beat = soonest(&mut memory.beats.dues()).filter(|at| *at < over.unwrap_or(next));
         let until = beat.or(over).unwrap_or(next);
         let around = memory
             .looked_around
@@ -81,8 +80,11 @@ impl<H: Host> Runner<H> {
         let members = memory.members_due(now);
         let members = members.filter(|at| later(*at, ALONG) < looks);
         let next = members.unwrap_or(looks);
-        let beats = memory.beats.values().copied();
-        let beat = beats.filter(|at| *at > now && *at < next).min();
+        let beat = memory
+            .beats
+            .dues()
+            .filter(|at| *at > now && *at < next)
+            .min();
         let around = memory
             .looked_around
             .map_or(now, |at| later(at, LOOK_AROUND));
