@@ -46,7 +46,9 @@ fn descends(evidence: &Evidence<'_>, last: &str, term: &Term) -> Result<(), Stri
     let Some(life) = ledger.volumes.get(&term.volume) else {
         return Ok(());
     };
-    let (Some(source), Some(created)) = (&life.source, life.created) else {
+    // Once a volume was made and its term begun, that is the newer line, though its
+    // holder never came to write to it.
+    let (Some(source), Some(at)) = (&life.source, chosen_at(ledger, term)) else {
         return Ok(());
     };
     let Some(chosen) = ledger.snapshots.get(source) else {
@@ -66,13 +68,13 @@ fn descends(evidence: &Evidence<'_>, last: &str, term: &Term) -> Result<(), Stri
     if evidence.spec.volumes.len() > 1 {
         return Ok(());
     }
-    let visible = created.checked_sub(VISIBLE_AFTER).unwrap_or(Timestamp::MIN);
+    let visible = at.checked_sub(VISIBLE_AFTER).unwrap_or(Timestamp::MIN);
     let better = ledger.snapshots.iter().find(|(_, other)| {
         other.counter > chosen.counter
             && other
                 .completed
                 .is_some_and(|completed| completed <= visible)
-            && other.deleted.is_none_or(|deleted| deleted > created)
+            && other.deleted.is_none_or(|deleted| deleted > at)
             && descends_from(ledger, last, other)
     });
     match better {

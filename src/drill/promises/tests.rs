@@ -344,6 +344,27 @@ fn passing_over_a_newer_copy_breaks_the_third_promise() {
     tale.breaks(3, "although snap-b was newer");
 }
 
+/// The newer copy is complete only when an older one was chosen and its term begun; that
+/// its holder never came to write to it, nobody knows.
+#[test]
+fn what_was_chosen_for_a_holder_that_never_wrote_is_the_newer_line() {
+    let late = |complete_at| {
+        life()
+            .at(20, OLD, snapshot("snap-a", "vol-1", 2, "set-1", true))
+            .at(30, "aws", complete("snap-a"))
+            .at(40, OLD, stops(OLD, "vol-1"))
+            .at(50, OLD, snapshot("snap-b", "vol-1", 9, "move-1", false))
+            .at(100, NEW, volume("vol-2", "b", Some("snap-a")))
+            .at(200, NEW, snapshot("snap-c", "vol-2", 2, "move-2", false))
+            .at(complete_at, "aws", complete("snap-b"))
+            .at(310, "aws", complete("snap-c"))
+            .at(400, "i-3", volume("vol-3", "c", Some("snap-c")))
+            .at(410, "i-3", writes("i-3", "vol-3"))
+    };
+    late(300).holds(3);
+    late(60).breaks(3, "although snap-b was newer");
+}
+
 #[test]
 fn a_second_blank_volume_breaks_the_fourth_promise() {
     life().holds(4);
