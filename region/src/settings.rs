@@ -162,6 +162,34 @@ impl Fault {
         let message = format!("You are not authorized to perform this operation: {action}.");
         Fault::new(403, "UnauthorizedOperation", &message)
     }
+
+    /// There is none left of what the action asks for, in the words of the error codes
+    /// of EC2's API reference.
+    pub fn exhausted(action: &str) -> Fault {
+        match action {
+            "StartInstances" => Fault::new(
+                500,
+                "InsufficientInstanceCapacity",
+                "We currently do not have sufficient capacity in the Availability Zone you requested.",
+            ),
+            "CreateVolume" => Fault::new(
+                500,
+                "InsufficientVolumeCapacity",
+                "There is not enough capacity to fulfill your EBS volume provision request.",
+            ),
+            "CreateSnapshot" => Fault::new(
+                400,
+                "SnapshotCreationPerVolumeRateExceeded",
+                "The maximum per volume CreateSnapshot request rate has been exceeded.",
+            ),
+            "AttachVolume" => Fault::new(
+                400,
+                "AttachmentLimitExceeded",
+                "You have reached the limit on the number of volumes for the instance.",
+            ),
+            _ => Fault::new(400, "ResourceLimitExceeded", "You have reached the limit."),
+        }
+    }
 }
 
 /// How the queue treats its messages. Orderly, unless asked otherwise.

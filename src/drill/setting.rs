@@ -220,6 +220,8 @@ pub fn rule(mishap: &Mishap) -> FaultRule {
         MishapKind::Timeout => Strike::TimedOutAfter,
         MishapKind::Throttled => Strike::Refused(Fault::request_limit()),
         MishapKind::Broken => Strike::Refused(Fault::internal()),
+        MishapKind::Denied => Strike::Refused(Fault::denied(&mishap.action)),
+        MishapKind::Exhausted => Strike::Refused(Fault::exhausted(&mishap.action)),
     };
     FaultRule {
         action: mishap.action.clone(),

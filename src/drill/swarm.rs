@@ -23,6 +23,17 @@ const MISHAPS: [(&str, &str, u8); 11] = [
     ("*", "garbled", 6),
     ("Describe*", "garbled", 12),
 ];
+/// What AWS refuses for a while; each with at most this probability, in percent.
+const REFUSALS: [(&str, &str, u8); 8] = [
+    ("*", "denied", 2),
+    ("Describe*", "denied", 3),
+    ("CompleteLifecycleAction", "denied", 15),
+    ("CreateTags", "denied", 20),
+    ("CreateVolume", "exhausted", 60),
+    ("StartInstances", "exhausted", 60),
+    ("AttachVolume", "exhausted", 40),
+    ("CreateSnapshot", "exhausted", 40),
+];
 /// Calls of a tale at which a runner may be struck.
 const CALLS: u64 = 600;
 
@@ -99,6 +110,7 @@ pub fn draw(seed: u64) -> String {
         tale.push_str("overlap\n");
     }
     weather(dice, &mut tale);
+    refusals(seed, &mut tale);
     let poll = poll(seed);
     let _ = writeln!(tale, "poll {poll}");
     if poll == SELDOM {
@@ -129,6 +141,19 @@ fn many(seed: u64) -> u8 {
     match dice.u8(..20) {
         0 => dice.u8(10..=30),
         _ => 0,
+    }
+}
+
+/// In one tale of three something is refused, now and then. Drawn apart, too.
+fn refusals(seed: u64, tale: &mut String) {
+    let mut dice = Rng::with_seed(!seed.rotate_left(16));
+    if dice.u8(..3) > 0 {
+        return;
+    }
+    for (action, kind, most) in REFUSALS {
+        if dice.u8(..4) == 0 {
+            let _ = writeln!(tale, "mishap {action} {kind} {}%", dice.u8(1..=most));
+        }
     }
 }
 

@@ -209,6 +209,10 @@ pub enum MishapKind {
     Garbled,
     Throttled,
     Broken,
+    /// A role whose permissions are not known everywhere yet, or not at the moment.
+    Denied,
+    /// EC2 has none left of what the action asks for, or a quota allows no more.
+    Exhausted,
 }
 
 macro_rules! built_in {

@@ -314,9 +314,12 @@ pub fn mishap(rest: &str) -> Result<Mishap, String> {
         "garbled" => MishapKind::Garbled,
         "throttled" => MishapKind::Throttled,
         "broken" => MishapKind::Broken,
+        "denied" => MishapKind::Denied,
+        "exhausted" => MishapKind::Exhausted,
         _ => {
             return Err(format!(
-                "`{kind}` is none of lost, lost-answer, timeout, garbled, throttled, broken"
+                "`{kind}` is none of lost, lost-answer, timeout, garbled, throttled, broken, \
+                 denied, exhausted"
             ));
         }
     };
