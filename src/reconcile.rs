@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 
 use self::beats::Beats;
 pub use self::visiting::{Left, Stay, Visit};
-use crate::aws::{Aws, Focus};
+use crate::aws::{Aws, Focus, Meaning, Outcome};
 use crate::clock::Clock;
 use crate::host::Host;
 use crate::patience::Patience;
@@ -280,10 +280,11 @@ impl<H: Host> Runner<H> {
         memory.fences_since = visiting::fences_alone_since(&plan);
         let beats = memory.beats_due(&plan, self.clock.now());
         // What is kept open keeps nothing waiting.
-        let (turned, ()) = tokio::join!(
+        let (turned, closed) = tokio::join!(
             self.go_on(spec, memory, plan, seen_at),
             self.beat(spec, &beats)
         );
+        memory.beats.close(&closed);
         turned
     }
 
@@ -397,12 +398,23 @@ impl<H: Host> Runner<H> {
         }
     }
 
-    async fn beat(&self, spec: &GroupSpec, actions: &[Action]) {
+    /// Returns those that Auto Scaling says are not open.
+    async fn beat(&self, spec: &GroupSpec, actions: &[Action]) -> Vec<Action> {
+        let mut closed = Vec::new();
         for action in actions {
-            if let Err(error) = self.aws.heartbeat(&spec.name, action).await {
-                tracing::warn!(%error, instance = %action.instance, "the heartbeat did not arrive");
+            match self.aws.heartbeat(&spec.name, action).await {
+                Ok(Outcome::Done) => {}
+                Ok(Outcome::Overtaken(_)) => closed.push(action.clone()),
+                Err(error) => {
+                    tracing::warn!(%error, instance = %action.instance, "the heartbeat did not arrive");
+                    // There is no such group, or hook.
+                    if error.meaning == Meaning::Validation {
+                        closed.push(action.clone());
+                    }
+                }
             }
         }
+        closed
     }
 
     fn denied_for_good(&self, memory: &Memory) -> Option<String> {

@@ -24,6 +24,8 @@ pub(super) struct Beats {
 struct Beat {
     due: Timestamp,
     every: SignedDuration,
+    /// Auto Scaling knew nothing of it when it was heartbeated last.
+    is_closed: bool,
 }
 
 impl Beats {
@@ -39,22 +41,17 @@ impl Beats {
 
     /// Keeps open what must stay open: three beats in every period. `group` is what
     /// the last look showed of it. Where that was nothing, what was open is open still:
-    /// a look in three that fails must not begin its time anew.
+    /// a look in three that fails must not begin its time anew. It ends when Auto
+    /// Scaling says so, as of a group that is gone.
     pub(super) fn due(
         &mut self,
         plan: &Plan,
         group: Option<&Group>,
         now: Timestamp,
     ) -> Vec<Action> {
-        if let Some(group) = group {
-            self.open
-                .retain(|action, _| plan.keep_open.contains(action));
-            for action in &plan.keep_open {
-                let every = period(group, action);
-                let due = later(now, every.min(self.first));
-                let new = Beat { due, every };
-                self.open.entry(action.clone()).or_insert(new).every = every;
-            }
+        match group {
+            Some(group) => self.see(plan, group, now),
+            None => self.open.retain(|_, beat| !beat.is_closed),
         }
         let mut actions = Vec::new();
         for (action, beat) in &mut self.open {
@@ -64,6 +61,31 @@ impl Beats {
             }
         }
         actions
+    }
+
+    fn see(&mut self, plan: &Plan, group: &Group, now: Timestamp) {
+        let is_open = |action: &Action| plan.keep_open.contains(action);
+        self.open.retain(|action, _| is_open(action));
+        for action in &plan.keep_open {
+            let every = period(group, action);
+            let due = later(now, every.min(self.first));
+            let due = self.open.get(action).map_or(due, |beat| beat.due);
+            let beat = Beat {
+                due,
+                every,
+                is_closed: false,
+            };
+            self.open.insert(action.clone(), beat);
+        }
+    }
+
+    /// Auto Scaling says that these are not open, whatever was seen.
+    pub(super) fn close(&mut self, actions: &[Action]) {
+        for action in actions {
+            if let Some(beat) = self.open.get_mut(action) {
+                beat.is_closed = true;
+            }
+        }
     }
 
     /// From a look that showed the group on, what is found open was opened since the
@@ -185,6 +207,19 @@ mod tests {
         assert_eq!(beaten(&mut beats, &looks), [0, 120, 240, 360]);
         // Once it is seen that it is over, nothing is.
         assert!(beaten(&mut beats, &[(600, &nothing, true)]).is_empty());
+        assert!(beats.is_empty());
+    }
+
+    #[test]
+    fn what_auto_scaling_calls_closed_is_left_alone_until_it_is_seen_open() {
+        let (plan, nothing) = (open("launch"), Plan::default());
+        let mut beats = Beats::new();
+        assert_eq!(beaten(&mut beats, &[(0, &plan, true)]), [0]);
+        beats.close(&plan.keep_open);
+        // A describe that lags behind shows it for a while.
+        assert_eq!(beaten(&mut beats, &[(100, &plan, true)]), [100]);
+        beats.close(&plan.keep_open);
+        assert!(beaten(&mut beats, &[(200, &nothing, false)]).is_empty());
         assert!(beats.is_empty());
     }
 }
