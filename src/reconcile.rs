@@ -16,7 +16,7 @@ use std::rc::Rc;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
-use self::beats::Beats;
+use self::beats::{Beaten, Beats};
 pub use self::visiting::{Left, Stay, Visit};
 use crate::aws::{Aws, Focus, Meaning, Outcome};
 use crate::clock::Clock;
@@ -280,11 +280,11 @@ impl<H: Host> Runner<H> {
         memory.fences_since = visiting::fences_alone_since(&plan);
         let beats = memory.beats_due(&plan, self.clock.now());
         // What is kept open keeps nothing waiting.
-        let (turned, closed) = tokio::join!(
+        let (turned, beaten) = tokio::join!(
             self.go_on(spec, memory, plan, seen_at),
-            self.beat(spec, &beats)
+            self.beat(spec, beats)
         );
-        memory.beats.close(&closed);
+        memory.beats.note(&beaten, self.clock.now());
         turned
     }
 
@@ -398,23 +398,23 @@ impl<H: Host> Runner<H> {
         }
     }
 
-    /// Returns those that Auto Scaling says are not open.
-    async fn beat(&self, spec: &GroupSpec, actions: &[Action]) -> Vec<Action> {
-        let mut closed = Vec::new();
+    async fn beat(&self, spec: &GroupSpec, actions: Vec<Action>) -> Vec<(Action, Beaten)> {
+        let mut beaten = Vec::new();
         for action in actions {
-            match self.aws.heartbeat(&spec.name, action).await {
-                Ok(Outcome::Done) => {}
-                Ok(Outcome::Overtaken(_)) => closed.push(action.clone()),
+            let how = match self.aws.heartbeat(&spec.name, &action).await {
+                Ok(Outcome::Done) => Beaten::Arrived,
+                Ok(Outcome::Overtaken(_)) => Beaten::NotOpen,
                 Err(error) => {
                     tracing::warn!(%error, instance = %action.instance, "the heartbeat did not arrive");
-                    // There is no such group, or hook.
-                    if error.meaning == Meaning::Validation {
-                        closed.push(action.clone());
+                    match error.meaning {
+                        Meaning::Validation => Beaten::NotOpen, // no such group, or hook
+                        _ => Beaten::Failed,
                     }
                 }
-            }
+            };
+            beaten.push((action, how));
         }
-        closed
+        beaten
     }
 
     fn denied_for_good(&self, memory: &Memory) -> Option<String> {

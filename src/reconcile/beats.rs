@@ -10,6 +10,8 @@ use crate::world::Group;
 
 /// An action that was opened since the last look is heartbeated this soon.
 const FIRST_BEAT: SignedDuration = SignedDuration::from_secs(60);
+/// What fails is sent again in this part of the time between two.
+const AGAIN: i32 = 4;
 /// The shortest heartbeat time-out that Auto Scaling allows.
 const SHORTEST: SignedDuration = SignedDuration::from_secs(30);
 
@@ -18,6 +20,15 @@ const SHORTEST: SignedDuration = SignedDuration::from_secs(30);
 pub(super) struct Beats {
     first: SignedDuration,
     open: BTreeMap<Action, Beat>,
+}
+
+/// What became of a heartbeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beaten {
+    Arrived,
+    Failed,
+    /// Auto Scaling knows of no such open action.
+    NotOpen,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -79,11 +90,16 @@ impl Beats {
         }
     }
 
-    /// Auto Scaling says that these are not open, whatever was seen.
-    pub(super) fn close(&mut self, actions: &[Action]) {
-        for action in actions {
-            if let Some(beat) = self.open.get_mut(action) {
-                beat.is_closed = true;
+    /// Two in a row that fail would leave no time for a third: one that failed comes
+    /// again much sooner.
+    pub(super) fn note(&mut self, beaten: &[(Action, Beaten)], now: Timestamp) {
+        for (action, how) in beaten {
+            let Some(beat) = self.open.get_mut(action) else {
+                continue;
+            };
+            beat.is_closed = *how == Beaten::NotOpen;
+            if *how == Beaten::Failed {
+                beat.due = beat.due.min(later(now, beat.every / AGAIN));
             }
         }
     }
@@ -127,6 +143,8 @@ fn period(group: &Group, action: &Action) -> SignedDuration {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::indexing_slicing)]
+
     use super::*;
     use crate::world::{Hook, Transition};
 
@@ -211,14 +229,29 @@ mod tests {
     }
 
     #[test]
+    fn one_that_did_not_arrive_is_sent_again_soon() {
+        let plan = open("launch");
+        let mut beats = Beats::new();
+        let looks: Vec<_> = (0..=60).step_by(5).map(|at| (at, &plan, true)).collect();
+        assert_eq!(beaten(&mut beats, &looks), [0]);
+        let how = |how| [(plan.keep_open[0].clone(), how)];
+        beats.note(&how(Beaten::Failed), at(60));
+        let looks: Vec<_> = (65..=200).step_by(5).map(|at| (at, &plan, true)).collect();
+        assert_eq!(beaten(&mut beats, &looks), [85, 185]);
+        beats.note(&how(Beaten::Arrived), at(200));
+        assert!(beaten(&mut beats, &[(280, &plan, true)]).is_empty());
+    }
+
+    #[test]
     fn what_auto_scaling_calls_closed_is_left_alone_until_it_is_seen_open() {
         let (plan, nothing) = (open("launch"), Plan::default());
         let mut beats = Beats::new();
         assert_eq!(beaten(&mut beats, &[(0, &plan, true)]), [0]);
-        beats.close(&plan.keep_open);
+        let closed = [(plan.keep_open[0].clone(), Beaten::NotOpen)];
+        beats.note(&closed, at(0));
         // A describe that lags behind shows it for a while.
         assert_eq!(beaten(&mut beats, &[(100, &plan, true)]), [100]);
-        beats.close(&plan.keep_open);
+        beats.note(&closed, at(100));
         assert!(beaten(&mut beats, &[(200, &nothing, false)]).is_empty());
         assert!(beats.is_empty());
     }

@@ -97,7 +97,7 @@ impl<H: Host> Runner<H> {
                     if away > SITS_OUT && visit.stay.may_leave(keeps_open) {
                         memory.beats.bring_forward(now, away);
                         let beats = memory.beats_due(&plan, now);
-                        let _ = self.beat(spec, &beats).await; // nothing is remembered
+                        self.beat(spec, beats).await;
                         return Left::unsettled(away, plan.waits, keeps_open);
                     }
                     if is_over {
