@@ -296,6 +296,8 @@ pub struct Snapshot {
     pub progress: u8,
     /// The point in time it holds.
     pub started: Timestamp,
+    /// When AWS had all of it; none while it has not, or does not say.
+    pub completed: Option<Timestamp>,
     /// The move or the periodic set it was taken for; snapshots of one set share it.
     pub incident: Option<Incident>,
     pub consistency: Consistency,

@@ -133,6 +133,7 @@ pub(super) fn snapshot(of: &ec2::Snapshot) -> Understood<Snapshot> {
         state: snapshot_state(of),
         progress: of.progress().and_then(percent).unwrap_or_default(),
         started: time(of.start_time(), id, "its start time")?,
+        completed: time(of.completion_time(), id, "its end").ok(),
         incident,
         consistency,
         shape: tagging::read_shape(&tags).unwrap_or(own),

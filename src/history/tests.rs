@@ -55,6 +55,7 @@ fn snapshot(id: &str, of: (&str, u64), incident: Incident, started: i64) -> Snap
         state: SnapshotState::Completed,
         progress: 100,
         started: at(started),
+        completed: None,
         incident: Some(incident),
         consistency: Consistency::Clean,
         shape: Shape::default(),

@@ -244,6 +244,7 @@ fn snapshot() -> Snapshot {
         state: SnapshotState::Completed,
         progress: 100,
         started: at(-10),
+        completed: None,
         incident: Some("live/1".into()),
         consistency: Consistency::Crash,
         shape: Shape::default(),

@@ -92,6 +92,31 @@ fn a_dark_zone_is_waited_for_until_the_capture_time_out() {
     assert_eq!(open, ["i-new", "i-old"], "both hooks stay open");
 }
 
+/// Both were uploaded for hours in a dark zone, and as it came back the older one was
+/// complete two seconds sooner: 106 s of data were lost (tale 2108969 of the swarm).
+#[test]
+fn the_newest_is_not_given_up_for_what_is_complete_a_moment_sooner() {
+    let late = |completed: i64, now: i64| {
+        let story = cross_zone()
+            .instance("i-old", InstanceState::Terminated, long_ago())
+            .capture("snap-1", "vol-1", Pending)
+            .snapshot("snap-live", "vol-1", 1, Completed, at(-600), Some("live/1"))
+            .completed("snap-live", at(completed));
+        let story = story.detached("vol-1").at(now);
+        (words(&story), story.plan())
+    };
+    let restores = "restore data (epoch 2) from snap-live in b".to_owned();
+    // As long ago as that, uploads do not go on.
+    assert!(late(1_000, 1_899).0.contains(&restores));
+    let (steps, plan) = late(1_800, 2_099);
+    assert!(!steps.contains(&restores), "{steps:?}");
+    let waits = |w: &crate::plan::Wait| {
+        matches!(w.reason, Reason::Snapshotting { .. }) && w.until == Some(at(2_100))
+    };
+    assert!(plan.waits.iter().any(waits), "{:?}", plan.waits);
+    assert!(late(1_800, 2_100).0.contains(&restores));
+}
+
 #[test]
 fn a_member_in_the_dark_that_auto_scaling_gave_up_is_no_candidate() {
     let mut story = Story::replacement("b")

@@ -216,12 +216,18 @@ impl Story {
                 state,
                 progress: 50,
                 started,
+                completed: None,
                 incident: incident.map(Incident::new),
                 consistency: Consistency::Clean,
                 shape: Shape::default(),
                 tags: BTreeMap::new(),
             },
         );
+        self
+    }
+
+    pub(super) fn completed(mut self, id: &str, at: Timestamp) -> Self {
+        self.snapshots().get_mut(&id.into()).unwrap().completed = Some(at);
         self
     }
 
