@@ -267,23 +267,19 @@ impl<'a> Scene<'a> {
         Some(called.saturating_add_or_max(LAG.min(self.spec.policy.capture_timeout)))
     }
 
-    /// Until when a capture that has begun is waited for. What EBS has just completed
-    /// shows that uploads go on, as when a zone comes back: the newest is not given up
-    /// for a set that is complete a moment sooner, or is seen to be.
+    /// Until when a capture that has begun is waited for. What EBS completes when that
+    /// is over shows that uploads go on, as when a zone comes back: the newest is not
+    /// given up for a set that is complete a moment sooner, or is seen to be.
     pub(super) fn capture_due(&self, snapshot: &Snapshot) -> Timestamp {
         let own = snapshot
             .started
             .saturating_add_or_max(self.spec.policy.capture_timeout);
-        let all = self
-            .lineages
-            .values()
-            .flat_map(|lineage| &lineage.snapshots);
-        let completed = all.filter_map(|of| of.completed).max();
-        let goes_on = completed.map(|at| at.saturating_add_or_max(LAG));
-        Some(own)
-            .max(self.give_up_due())
-            .max(goes_on)
-            .unwrap_or(own)
+        let due = self.give_up_due().map_or(own, |due| due.max(own));
+        let all = self.lineages.values().flat_map(|l| &l.snapshots);
+        let goes_on = all.filter_map(|of| of.completed).filter(|at| *at > due);
+        goes_on
+            .max()
+            .map_or(due, |at| at.saturating_add_or_max(LAG))
     }
 
     pub(super) fn keeper(&self, volume: &'a Volume) -> Keeper<'a> {
