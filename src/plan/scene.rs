@@ -19,6 +19,9 @@ use crate::world::{
 
 /// How long an index-backed describe may lag behind (AWS documents "minutes").
 pub(super) const LAG: SignedDuration = SignedDuration::from_mins(5);
+/// How long after anything that EBS completed another upload may end, and be seen to:
+/// that describes lag, and five minutes by which this clock may be ahead.
+const UPLOADS_GO_ON: SignedDuration = SignedDuration::from_mins(5 + 5);
 /// What a predecessor that still serves is granted on top of the quiesce
 /// time-out: it has to notice its heir first.
 const NOTICE: SignedDuration = SignedDuration::from_secs(60);
@@ -279,7 +282,7 @@ impl<'a> Scene<'a> {
         let goes_on = all.filter_map(|of| of.completed).filter(|at| *at > due);
         goes_on
             .max()
-            .map_or(due, |at| at.saturating_add_or_max(LAG))
+            .map_or(due, |at| at.saturating_add_or_max(UPLOADS_GO_ON))
     }
 
     pub(super) fn keeper(&self, volume: &'a Volume) -> Keeper<'a> {

@@ -108,13 +108,13 @@ fn the_newest_is_not_given_up_for_what_is_complete_a_moment_sooner() {
     let restores = "restore data (epoch 2) from snap-live in b".to_owned();
     // What was complete before its time was over says nothing of what came then.
     assert!(late(1_810, 1_810).0.contains(&restores));
-    let (steps, plan) = late(1_811, 2_110);
+    let (steps, plan) = late(1_811, 2_410);
     assert!(!steps.contains(&restores), "{steps:?}");
     let waits = |w: &crate::plan::Wait| {
-        matches!(w.reason, Reason::Snapshotting { .. }) && w.until == Some(at(2_111))
+        matches!(w.reason, Reason::Snapshotting { .. }) && w.until == Some(at(2_411))
     };
     assert!(plan.waits.iter().any(waits), "{:?}", plan.waits);
-    assert!(late(1_811, 2_111).0.contains(&restores));
+    assert!(late(1_811, 2_411).0.contains(&restores));
 }
 
 #[test]
