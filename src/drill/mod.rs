@@ -16,6 +16,8 @@
 //! live/       the same with real disks and a real PostgreSQL, in real time
 //! ```
 
+#[cfg(test)]
+mod asked;
 pub mod blows;
 pub mod connector;
 mod frozen;
@@ -30,8 +32,6 @@ pub mod promises;
 pub mod roles;
 pub mod scenario;
 pub mod setting;
-#[cfg(test)]
-mod settled;
 pub mod stage;
 pub mod swarm;
 pub mod time;

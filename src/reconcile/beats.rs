@@ -10,8 +10,10 @@ use crate::world::Group;
 
 /// An action that was opened since the last look is heartbeated this soon.
 const FIRST_BEAT: SignedDuration = SignedDuration::from_secs(60);
-/// What fails is sent again in this part of the time between two.
+/// What fails is sent again in this part of the time between two…
 const AGAIN: i32 = 4;
+/// … and no sooner than this: whoever is in the dark fails each time.
+const AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(5);
 /// The shortest heartbeat time-out that Auto Scaling allows.
 const SHORTEST: SignedDuration = SignedDuration::from_secs(30);
 
@@ -99,7 +101,8 @@ impl Beats {
             };
             beat.is_closed = *how == Beaten::NotOpen;
             if *how == Beaten::Failed {
-                beat.due = beat.due.min(later(now, beat.every / AGAIN));
+                let pause = (beat.every / AGAIN).max(AGAIN_AFTER);
+                beat.due = beat.due.min(later(now, pause));
             }
         }
     }
