@@ -46,9 +46,7 @@ fn descends(evidence: &Evidence<'_>, last: &str, term: &Term) -> Result<(), Stri
     let Some(life) = ledger.volumes.get(&term.volume) else {
         return Ok(());
     };
-    // Once a volume was made and its term begun, that is the newer line, though its
-    // holder never came to write to it.
-    let (Some(source), Some(at)) = (&life.source, chosen_at(ledger, term)) else {
+    let (Some(source), Some(created)) = (&life.source, life.created) else {
         return Ok(());
     };
     let Some(chosen) = ledger.snapshots.get(source) else {
@@ -68,6 +66,13 @@ fn descends(evidence: &Evidence<'_>, last: &str, term: &Term) -> Result<(), Stri
     if evidence.spec.volumes.len() > 1 {
         return Ok(());
     }
+    // Once its term is begun, a volume is the newer line, though its holder never came
+    // to write to it: what it was made from was chosen then.
+    let at = if began(evidence, &chosen.volume) {
+        chosen_at(ledger, term).map_or(created, |at| at.min(created))
+    } else {
+        created
+    };
     let visible = at.checked_sub(VISIBLE_AFTER).unwrap_or(Timestamp::MIN);
     let better = ledger.snapshots.iter().find(|(_, other)| {
         other.counter > chosen.counter
@@ -84,6 +89,18 @@ fn descends(evidence: &Evidence<'_>, last: &str, term: &Term) -> Result<(), Stri
         )),
         None => Ok(()),
     }
+}
+
+/// Was a term ever begun on this volume?
+fn began(evidence: &Evidence<'_>, volume: &str) -> bool {
+    evidence.entries.iter().any(|entry| match &entry.what {
+        What::Tagged {
+            resource,
+            key,
+            value,
+        } => resource == volume && key == tags::STATE && value == tags::STATE_ACTIVE,
+        _ => false,
+    })
 }
 
 /// Is there nothing in this snapshot but what is on the line that `volume` ends?

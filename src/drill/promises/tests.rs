@@ -13,6 +13,7 @@ use rehome_region::{Closed, Outcome, Region, Settings, What};
 
 use super::*;
 use crate::drill::time::beginning;
+use crate::tags;
 
 const OLD: &str = "i-1";
 const NEW: &str = "i-2";
@@ -348,21 +349,29 @@ fn passing_over_a_newer_copy_breaks_the_third_promise() {
 /// its holder never came to write to it, nobody knows.
 #[test]
 fn what_was_chosen_for_a_holder_that_never_wrote_is_the_newer_line() {
-    let late = |complete_at| {
+    let state = |value: &str| What::Tagged {
+        resource: "vol-2".into(),
+        key: tags::STATE.into(),
+        value: value.into(),
+    };
+    let late = |value, complete_at| {
         life()
             .at(20, OLD, snapshot("snap-a", "vol-1", 2, "set-1", true))
             .at(30, "aws", complete("snap-a"))
             .at(40, OLD, stops(OLD, "vol-1"))
             .at(50, OLD, snapshot("snap-b", "vol-1", 9, "move-1", false))
             .at(100, NEW, volume("vol-2", "b", Some("snap-a")))
+            .at(110, NEW, state(value))
             .at(200, NEW, snapshot("snap-c", "vol-2", 2, "move-2", false))
             .at(complete_at, "aws", complete("snap-b"))
             .at(310, "aws", complete("snap-c"))
             .at(400, "i-3", volume("vol-3", "c", Some("snap-c")))
             .at(410, "i-3", writes("i-3", "vol-3"))
     };
-    late(300).holds(3);
-    late(60).breaks(3, "although snap-b was newer");
+    late("active", 300).holds(3);
+    late("active", 60).breaks(3, "although snap-b was newer");
+    // Nobody ever had that one.
+    late("new", 300).breaks(3, "although snap-b was newer");
 }
 
 #[test]
