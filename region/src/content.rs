@@ -32,12 +32,10 @@ pub(crate) fn settle(model: &mut Model, volume: &str, now: Timestamp) {
     }
     writer.since = after(writer.since, WRITE_EVERY.saturating_mul(writes));
     volume.content.counter += u64::from(writes);
-    volume.content.last_write = Some(writer.since);
     let service = service_of(&model.instances, &writer.instance);
     let newest = model.acknowledged.get_mut(&(service, writer.path.clone()));
     if let Some(newest) = newest.filter(|newest| newest.history == volume.content.history) {
         newest.counter = volume.content.counter;
-        newest.at = writer.since;
     }
 }
 
@@ -180,15 +178,11 @@ fn begin(region: &mut Region, instance: &str, volume: &str, path: &str, now: Tim
     let from = Branch {
         parent: before.history,
         counter: before.counter,
-        last_write: before.last_write,
     };
     region.model.branches.insert(branch, from);
-    let (lost_writes, lost) =
-        newest.map_or((0, Duration::ZERO), |n| loss(&region.model, &n, &before));
-    let at = before.last_write.unwrap_or(now);
+    let lost_writes = newest.map_or(0, |newest| loss(&region.model, &newest, &before));
     let present = Acknowledged {
         counter: before.counter,
-        at,
         history: branch,
     };
     region.model.acknowledged.insert(key, present);
@@ -198,7 +192,7 @@ fn begin(region: &mut Region, instance: &str, volume: &str, path: &str, now: Tim
         path: path.to_owned(),
         counter: before.counter,
         lost_writes,
-        lost,
+        lost: time_of(lost_writes),
     };
     region.log(now, instance, what);
     report_split_brain(region, &service, path, now);
@@ -246,55 +240,39 @@ fn end(region: &mut Region, volume: &str, now: Timestamp) {
     region.log(now, &writer.instance, what);
 }
 
-/// Acknowledged writes the content has never seen, and the time they span.
-fn loss(model: &Model, newest: &Acknowledged, content: &Content) -> (u64, Duration) {
+/// Acknowledged writes the content has never seen.
+fn loss(model: &Model, newest: &Acknowledged, content: &Content) -> u64 {
     let shared = common(
         model,
         (newest.history, newest.counter),
         (content.history, content.counter),
     );
-    let lost = newest.counter.saturating_sub(shared.0);
-    if lost == 0 {
-        return (0, Duration::ZERO);
-    }
-    let seen_until = if shared.0 == content.counter {
-        content.last_write
-    } else {
-        shared.1
-    };
-    let span = match seen_until {
-        Some(at) => between(at, newest.at),
-        None => WRITE_EVERY.saturating_mul(u32::try_from(lost).unwrap_or(u32::MAX)),
-    };
-    (lost, span)
+    newest.counter.saturating_sub(shared)
 }
 
-/// The last write two points of history share, and when it was written if a
-/// branch remembers.
-fn common(model: &Model, a: (u64, u64), b: (u64, u64)) -> (u64, Option<Timestamp>) {
-    let others: BTreeMap<u64, (u64, Option<Timestamp>)> = ancestry(model, b)
-        .into_iter()
-        .map(|(history, counter, at)| (history, (counter, at)))
-        .collect();
-    for (history, counter, at) in ancestry(model, a) {
-        if let Some((other, other_at)) = others.get(&history) {
-            return if counter <= *other {
-                (counter, at)
-            } else {
-                (*other, *other_at)
-            };
+/// For how long somebody wrote them. While nobody could, nothing was there to lose.
+fn time_of(writes: u64) -> Duration {
+    WRITE_EVERY.saturating_mul(u32::try_from(writes).unwrap_or(u32::MAX))
+}
+
+/// The last write two points of history share.
+fn common(model: &Model, a: (u64, u64), b: (u64, u64)) -> u64 {
+    let others: BTreeMap<u64, u64> = ancestry(model, b).into_iter().collect();
+    for (history, counter) in ancestry(model, a) {
+        if let Some(other) = others.get(&history) {
+            return counter.min(*other);
         }
     }
-    (0, None)
+    0
 }
 
 /// A point of history and the points its branches left from, youngest first.
-fn ancestry(model: &Model, (history, counter): (u64, u64)) -> Vec<(u64, u64, Option<Timestamp>)> {
-    let mut path = vec![(history, counter, None)];
+fn ancestry(model: &Model, (history, counter): (u64, u64)) -> Vec<(u64, u64)> {
+    let mut path = vec![(history, counter)];
     let mut at = history;
     // A branch's number is higher than its parent's, so this ends.
     while let Some(branch) = model.branches.get(&at) {
-        path.push((branch.parent, branch.counter, branch.last_write));
+        path.push((branch.parent, branch.counter));
         at = branch.parent;
     }
     path
@@ -304,72 +282,51 @@ fn ancestry(model: &Model, (history, counter): (u64, u64)) -> Vec<(u64, u64, Opt
 mod tests {
     use super::*;
 
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap_or(Timestamp::UNIX_EPOCH)
-    }
-
-    fn content(history: u64, counter: u64, last_write: i64) -> Content {
+    fn content(history: u64, counter: u64) -> Content {
         Content {
             filesystem: None,
             counter,
-            last_write: Some(at(last_write)),
             history,
         }
     }
 
-    /// 1 was written up to 100; 2 left it at 40 and is the acknowledged one.
-    fn forked() -> (Model, Acknowledged) {
-        let mut model = Model::default();
-        model.branches.insert(
-            1,
-            Branch {
-                parent: 0,
-                counter: 0,
-                last_write: None,
-            },
-        );
-        model.branches.insert(
-            2,
-            Branch {
-                parent: 1,
-                counter: 40,
-                last_write: Some(at(4)),
-            },
-        );
-        (
-            model,
-            Acknowledged {
-                counter: 70,
-                at: at(20),
-                history: 2,
-            },
-        )
+    fn branch(parent: u64, counter: u64) -> Branch {
+        Branch { parent, counter }
     }
 
     #[test]
     fn a_copy_is_measured_by_what_it_has_seen_not_by_its_counter() {
-        let (model, newest) = forked();
+        // 1 was written up to 100; 2 left it at 40 and is the acknowledged one.
+        let mut model = Model::default();
+        model.branches.insert(1, branch(0, 0));
+        model.branches.insert(2, branch(1, 40));
+        let newest = Acknowledged {
+            counter: 70,
+            history: 2,
+        };
         let table = [
-            ("the acknowledged copy itself", content(2, 70, 20), (0, 0)),
-            ("an earlier point of it", content(2, 50, 10), (20, 10)),
-            (
-                "the old branch, written further",
-                content(1, 100, 30),
-                (30, 16),
-            ),
-            (
-                "the old branch, before the fork",
-                content(1, 30, 3),
-                (40, 17),
-            ),
-            ("a foreign volume", content(0, 0, 0), (70, 20)),
+            ("the acknowledged copy itself", content(2, 70), 0),
+            ("an earlier point of it", content(2, 50), 20),
+            ("the old branch, written further", content(1, 100), 30),
+            ("the old branch, before the fork", content(1, 30), 40),
+            ("a foreign volume", content(0, 0), 70),
         ];
-        for (name, content, (writes, seconds)) in table {
-            assert_eq!(
-                loss(&model, &newest, &content),
-                (writes, Duration::from_secs(seconds)),
-                "{name}"
-            );
+        for (name, content, writes) in table {
+            assert_eq!(loss(&model, &newest, &content), writes, "{name}");
         }
+    }
+
+    #[test]
+    fn what_was_lost_before_is_not_lost_again() {
+        // 1 was written up to 9,000 and all but 100 of it was lost; 2 went on from there.
+        let mut model = Model::default();
+        model.branches.insert(1, branch(0, 0));
+        model.branches.insert(2, branch(1, 100));
+        let newest = Acknowledged {
+            counter: 150,
+            history: 2,
+        };
+        let lost = loss(&model, &newest, &content(1, 100));
+        assert_eq!((lost, time_of(lost)), (50, Duration::from_secs(5)));
     }
 }

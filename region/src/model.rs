@@ -46,7 +46,6 @@ pub struct Model {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Acknowledged {
     pub counter: u64,
-    pub at: Timestamp,
     /// The branch of history it was written in.
     pub history: u64,
 }
@@ -57,7 +56,6 @@ pub struct Acknowledged {
 pub struct Branch {
     pub parent: u64,
     pub counter: u64,
-    pub last_write: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -216,7 +214,6 @@ pub struct Volume {
 pub struct Content {
     pub filesystem: Option<String>,
     pub counter: u64,
-    pub last_write: Option<Timestamp>,
     /// The branch of history: two copies that were both written differ here.
     pub history: u64,
 }

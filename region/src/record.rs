@@ -195,7 +195,7 @@ pub enum What {
         counter: u64,
         /// Acknowledged writes that this volume has never seen.
         lost_writes: u64,
-        /// From this volume's last write to the newest acknowledged one.
+        /// For how long those were written: time in which nobody could write is not in it.
         lost: Duration,
     },
     WriterStopped {

@@ -172,9 +172,8 @@ pub(super) fn bounded_loss(evidence: &Evidence<'_>) -> Finding {
     Ok(format!("lost {worst:#} of at most {limit:#}"))
 }
 
-/// For how long somebody in the dark went on writing after an older set was
-/// chosen: that cannot be known then, and nobody chooses again for it. Nor does
-/// the dark itself count: nobody reached the service, and nothing was written.
+/// For how long somebody went on writing after an older set was chosen: that cannot
+/// be known then, and nobody chooses again for it. In the dark nobody writes.
 fn written_since(ledger: &Ledger, term: &Term) -> SignedDuration {
     let Some(at) = chosen_at(ledger, term) else {
         return SignedDuration::ZERO;
@@ -188,13 +187,9 @@ fn written_since(ledger: &Ledger, term: &Term) -> SignedDuration {
     let Some(last) = others.max_by_key(|other| end(other)) else {
         return SignedDuration::ZERO;
     };
-    let beyond = end(last).duration_since(at).max(SignedDuration::ZERO);
-    beyond.saturating_add(dark_within(
-        ledger,
-        &last.volume,
-        last.from,
-        at.min(end(last)),
-    ))
+    let beyond = end(last).duration_since(at);
+    let dark = dark_within(ledger, &last.volume, at, end(last));
+    beyond.saturating_sub(dark).max(SignedDuration::ZERO)
 }
 
 /// For how long of this time was the zone of this volume dark?

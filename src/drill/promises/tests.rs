@@ -440,9 +440,8 @@ fn losing_more_than_allowed_or_without_need_breaks_the_sixth_promise() {
     };
     dark(60, 600).holds(6);
     dark(60, 4_000).breaks(6, "at most");
-    // In the dark nothing is written.
-    dark(2_050, 5_600).holds(6);
-    dark(2_050, 5_601).breaks(6, "at most");
+    dark(60, 3_600).holds(6);
+    dark(60, 3_601).breaks(6, "at most");
     let needless = life()
         .at(40, OLD, stops(OLD, "vol-1"))
         .at(60, NEW, volume("vol-2", "b", Some("snap-0")))
