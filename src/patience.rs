@@ -113,6 +113,11 @@ impl Patience {
         tried.is_none_or(|tried| tried.again_at <= now)
     }
 
+    /// Was this step tried before, in vain?
+    pub(crate) fn was_tried(&self, step: &Step) -> bool {
+        self.tries.contains_key(&step.key())
+    }
+
     /// In how long the first of the steps that were tried may be tried again.
     pub(crate) fn tries_again_in(&self, now: Timestamp) -> SignedDuration {
         let first = self.tries.values().map(|tried| tried.again_at).min();

@@ -112,6 +112,8 @@ struct Memory {
     glanced: bool,
     /// When the members were last looked at.
     saw_members: Option<Timestamp>,
+    /// When the members, the volumes and who has them were last looked at, at once.
+    saw_keepers: Option<Timestamp>,
     patience: Patience,
     /// When which capture was first refused, and last, and nothing else between.
     refused: BTreeMap<String, (Timestamp, Timestamp)>,
@@ -133,6 +135,7 @@ impl Memory {
             looked_around: None,
             glanced: false,
             saw_members: None,
+            saw_keepers: None,
             patience: Patience::default(),
             refused: BTreeMap::new(),
             fences_since: None,
@@ -306,11 +309,13 @@ impl<H: Host> Runner<H> {
         if plan.steps.is_empty() {
             return Turned::Waits(plan);
         }
-        let drastic = |step: &Step| {
-            needs_full_look(step, plan.forsakes) && memory.patience.is_due(step, seen_at)
-        };
-        if plan.steps.iter().any(drastic) && !memory.is_fresh(seen_at) {
-            memory.focus = Focus::ALL;
+        let due = plan
+            .steps
+            .iter()
+            .filter(|s| memory.patience.is_due(s, seen_at));
+        let rests_on = memory.rest_on(due, plan.forsakes);
+        if !memory.is_fresh_of(rests_on, seen_at) {
+            memory.focus = rests_on;
             return Turned::Acted;
         }
         if self.clock.now().duration_since(seen_at) > STALE {
@@ -370,6 +375,9 @@ impl<H: Host> Runner<H> {
         }
         if memory.focus.group {
             memory.saw_members = Some(now);
+        }
+        if memory.focus.covers(Focus::KEEPERS) {
+            memory.saw_keepers = Some(now);
         }
         let mut world = self
             .aws
@@ -452,13 +460,33 @@ impl Memory {
         self.beats.has_seen(group);
     }
 
-    /// Was the last look one at everything, or such a look not long ago? (That
-    /// it took long must not keep a runner looking for ever.)
+    /// Was the last look one at everything, or such a look not long ago?
     fn is_fresh(&self, now: Timestamp) -> bool {
-        self.focus.is_all()
-            || self
-                .looked_around
-                .is_some_and(|at| now.duration_since(at) <= FRESH)
+        self.is_fresh_of(Focus::ALL, now)
+    }
+
+    /// Was the last look at all of this, or such a look not long ago? (That it took
+    /// long must not keep a runner looking for ever.)
+    fn is_fresh_of(&self, parts: Focus, now: Timestamp) -> bool {
+        let seen = match parts {
+            Focus::NONE => return true,
+            Focus::KEEPERS => self.saw_keepers,
+            _ => self.looked_around,
+        };
+        self.focus.covers(parts) || seen.is_some_and(|at| now.duration_since(at) <= FRESH)
+    }
+
+    /// What these steps rest on that must not be old.
+    fn rest_on<'a>(&self, steps: impl Iterator<Item = &'a Step>, forsakes: bool) -> Focus {
+        steps
+            .filter(|step| needs_full_look(step, forsakes))
+            .map(|step| match step {
+                // A dark zone obeys for hours to nothing: who is to be fenced was found
+                // out by a look at everything when it was first tried.
+                Step::Fence { .. } if self.patience.was_tried(step) => Focus::KEEPERS,
+                _ => Focus::ALL,
+            })
+            .fold(Focus::NONE, Focus::union)
     }
 
     /// When the members are to be looked at again: one may be on its way out, or

@@ -117,9 +117,12 @@ impl Look<'_> {
         match self.last.map(|last| &last.instances) {
             Some(last) if !wanted => {
                 let before = last.known();
+                // Who could not be read a moment ago is as unknown as it was.
+                let spoilers = self.aws.memory.spoilers();
                 let strangers = named
                     .into_iter()
                     .filter(|id| before.is_some_and(|before| !before.contains_key(id)))
+                    .filter(|id| !spoilers.contains(id))
                     .collect();
                 let looked = self.aws.look_at_instances(&strangers).await;
                 looked.on_top_of(last)

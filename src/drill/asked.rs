@@ -31,6 +31,10 @@ const POLL: Duration = Duration::from_secs(10);
 /// The hooks' heartbeat time-out.
 const HEARTBEAT_S: u64 = 300;
 
+const ADDRESS: &str = "[[group.address]]\ntag = { key = \"service\", value = \"orders\" }\n";
+const VOLUME: &str = "[[group.volume]]\nname = \"data\"\ndevice = \"/dev/sdf\"\n\
+                      mount = \"/srv/data\"\nsize_gib = 10\n";
+
 /// A member is at its hook, and its heir only boots: all that is to be done is to
 /// close that action, on what the runner saw of everything else a while ago.
 #[tokio::test(start_paused = true)]
@@ -39,7 +43,7 @@ async fn everything_is_looked_at_before_what_a_short_look_suggests() {
     let asked = tokio::select! {
         biased;
         asked = until_it_closes(&shared) => asked,
-        never = serve(&shared) => match never {},
+        never = serve(&shared, ADDRESS) => match never {},
     };
     // No short look shows where the address is.
     assert!(
@@ -88,21 +92,55 @@ async fn a_heartbeat_that_is_refused_comes_again_long_before_the_action_ends() {
             pass(&shared, Duration::from_secs(HEARTBEAT_S)).await;
             beats()
         } => beats,
-        never = serve(&shared) => match never {},
+        never = serve(&shared, ADDRESS) => match never {},
     };
     assert!((8..=15).contains(&beats), "{beats}");
 }
 
-async fn serve(shared: &Shared) -> Infallible {
+/// A dark zone obeys for hours to nothing. Who is to be fenced was found out by a look at
+/// everything; at each try it is asked who is a member and who has the volumes, no more.
+#[tokio::test(start_paused = true)]
+async fn a_fence_that_a_dark_zone_never_obeys_asks_for_little() {
+    let shared = region();
+    let asked = tokio::select! {
+        biased;
+        asked = in_the_dark(&shared) => asked,
+        never = serve(&shared, VOLUME) => match never {},
+    };
+    let times = |action: &str| asked.iter().filter(|call| *call == action).count();
+    let tries = times("StopInstances");
+    assert!(tries >= 20, "{tries} tries: {asked:?}");
+    let everything = times("DescribeSnapshots");
+    assert!(
+        (2..=8).contains(&everything),
+        "{everything} looks at everything for {tries} tries"
+    );
+    // Who is in the dark is asked apart; and not along with the members alone.
+    let (instances, keepers) = (times("DescribeInstances"), times("DescribeVolumes"));
+    assert!(instances <= 3 * keepers, "{instances} for {keepers} looks");
+}
+
+/// What the runner asks in half an hour of its member's zone being dark.
+async fn in_the_dark(shared: &Shared) -> Vec<String> {
+    pass(shared, POLL * LOOKS).await;
+    let before = calls(shared).len();
+    let truth = shared.lock().truth();
+    let zone = truth.instances.values().next().map(|i| i.zone.clone());
+    let now = shared.time.now();
+    shared.lock().zone_down(&zone.unwrap(), now);
+    pass(shared, Duration::from_secs(1_800)).await;
+    calls(shared).split_off(before)
+}
+
+async fn serve(shared: &Shared, belongings: &str) -> Infallible {
     let mut runner = Runner::<Guest> {
         aws: Aws::from_config(&shared.sdk_config(CONTROLLER)),
         host: None,
         clock: shared.time.clock(),
         teller: Teller::silent(),
     };
-    let config = "[[group]]\nname = \"orders\"\nagent = false\n\
-                  [[group.address]]\ntag = { key = \"service\", value = \"orders\" }\n";
-    let config = spec::parse("a test", config).unwrap();
+    let config = format!("[[group]]\nname = \"orders\"\nagent = false\n{belongings}");
+    let config = spec::parse("a test", &config).unwrap();
     let poll = SignedDuration::try_from(POLL).unwrap();
     runner.keep(&config.groups[0], poll, &Notify::new()).await
 }

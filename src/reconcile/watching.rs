@@ -4,11 +4,11 @@
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
-use super::{LOOK_AROUND, Memory, Runner, later, needs_full_look};
+use super::{LOOK_AROUND, Memory, Runner, later};
 use crate::aws::Focus;
 use crate::host::Host;
 use crate::patience::is_soon_after;
-use crate::plan::{Plan, Reason, Step};
+use crate::plan::{Plan, Reason};
 use crate::spec::GroupSpec;
 use crate::world::Here;
 
@@ -88,19 +88,17 @@ impl<H: Host> Runner<H> {
         let around = memory
             .looked_around
             .map_or(now, |at| later(at, LOOK_AROUND));
-        let drastic = |step: &Step| needs_full_look(step, plan.forsakes);
+        let rests_on = memory.rest_on(plan.steps.iter(), plan.forsakes);
         memory.focus = if now >= around {
             Focus::ALL
         } else if beat.is_some() {
             Focus::NONE
         } else if members.is_some() {
             Focus::GROUP
-        } else if !waits_first && plan.steps.iter().any(drastic) {
-            Focus::ALL
         } else {
             let waits = due.into_iter().filter(|_| look_at <= next);
-            let steps = plan.steps.iter().filter(|_| !waits_first);
-            let tried = steps.map(Focus::after);
+            let steps = plan.steps.iter().map(Focus::after).chain([rests_on]);
+            let tried = steps.filter(|_| !waits_first);
             waits
                 .map(Focus::of)
                 .chain(tried)

@@ -36,6 +36,13 @@ impl Focus {
         group: true,
         ..Self::NONE
     };
+    /// Who is a member, who has the volumes, and how they are.
+    pub const KEEPERS: Self = Self {
+        group: true,
+        instances: true,
+        volumes: true,
+        ..Self::NONE
+    };
     const INSTANCES: Self = Self {
         instances: true,
         ..Self::NONE
@@ -139,6 +146,11 @@ impl Focus {
     #[must_use]
     pub fn is_all(self) -> bool {
         self == Self::ALL
+    }
+
+    #[must_use]
+    pub fn covers(self, other: Self) -> bool {
+        self.union(other) == self
     }
 
     #[must_use]
