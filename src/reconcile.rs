@@ -6,6 +6,7 @@
 
 mod acting;
 mod beats;
+mod fresh;
 mod here;
 mod visiting;
 mod watching;
@@ -31,9 +32,6 @@ use crate::world::World;
 const STALE: SignedDuration = SignedDuration::from_secs(20);
 /// How often a runner that is at work notices that it is.
 const BREATH: SignedDuration = SignedDuration::from_secs(1);
-/// Something blank is made, an older set is restored, something is deleted, an
-/// address is moved, somebody is fenced only on a look at everything this young.
-const FRESH: SignedDuration = SignedDuration::from_secs(15);
 /// While it waits, a runner looks at everything again at least this often.
 const LOOK_AROUND: SignedDuration = SignedDuration::from_mins(10);
 /// And at who is a member at least this often: nobody tells an agent that its
@@ -112,8 +110,8 @@ struct Memory {
     glanced: bool,
     /// When the members were last looked at.
     saw_members: Option<Timestamp>,
-    /// When the members, the volumes and who has them were last looked at, at once.
-    saw_keepers: Option<Timestamp>,
+    /// When which parts were looked at of late.
+    looks: Vec<(Timestamp, Focus)>,
     patience: Patience,
     /// When which capture was first refused, and last, and nothing else between.
     refused: BTreeMap<String, (Timestamp, Timestamp)>,
@@ -135,7 +133,7 @@ impl Memory {
             looked_around: None,
             glanced: false,
             saw_members: None,
-            saw_keepers: None,
+            looks: Vec::new(),
             patience: Patience::default(),
             refused: BTreeMap::new(),
             fences_since: None,
@@ -376,9 +374,7 @@ impl<H: Host> Runner<H> {
         if memory.focus.group {
             memory.saw_members = Some(now);
         }
-        if memory.focus.covers(Focus::KEEPERS) {
-            memory.saw_keepers = Some(now);
-        }
+        memory.note_look(now);
         let mut world = self
             .aws
             .observe(spec, memory.focus, memory.world.as_ref())
@@ -460,59 +456,12 @@ impl Memory {
         self.beats.has_seen(group);
     }
 
-    /// Was the last look one at everything, or such a look not long ago?
-    fn is_fresh(&self, now: Timestamp) -> bool {
-        self.is_fresh_of(Focus::ALL, now)
-    }
-
-    /// Was the last look at all of this, or such a look not long ago? (That it took
-    /// long must not keep a runner looking for ever.)
-    fn is_fresh_of(&self, parts: Focus, now: Timestamp) -> bool {
-        let seen = match parts {
-            Focus::NONE => return true,
-            Focus::KEEPERS => self.saw_keepers,
-            _ => self.looked_around,
-        };
-        self.focus.covers(parts) || seen.is_some_and(|at| now.duration_since(at) <= FRESH)
-    }
-
-    /// What these steps rest on that must not be old.
-    fn rest_on<'a>(&self, steps: impl Iterator<Item = &'a Step>, forsakes: bool) -> Focus {
-        steps
-            .filter(|step| needs_full_look(step, forsakes))
-            .map(|step| match step {
-                // A dark zone obeys for hours to nothing: who is to be fenced was found
-                // out by a look at everything when it was first tried.
-                Step::Fence { .. } if self.patience.was_tried(step) => Focus::KEEPERS,
-                _ => Focus::ALL,
-            })
-            .fold(Focus::NONE, Focus::union)
-    }
-
     /// When the members are to be looked at again: one may be on its way out, or
     /// in.
     fn members_due(&self, now: Timestamp) -> Option<Timestamp> {
         let due = later(self.saw_members?, LOOK_AT_MEMBERS);
         Some(due.max(now))
     }
-}
-
-/// What cannot be taken back rests on a look at everything, not on memory. (A
-/// term that begins is checked against the group's marker, and against all
-/// volumes in use, by the step itself.)
-fn needs_full_look(step: &Step, forsakes: bool) -> bool {
-    matches!(step, Step::CreateVolume { .. } if forsakes)
-        || matches!(
-            step,
-            Step::CreateVolume { source: None, .. }
-                | Step::Fence { .. }
-                | Step::Associate { .. }
-                | Step::DeleteVolume { .. }
-                | Step::DeleteSnapshot { .. }
-                | Step::Supersede { .. }
-                | Step::ReportUnhealthy { .. }
-                | Step::Appoint { .. }
-        )
 }
 
 /// In a plan that forsakes the newest data.

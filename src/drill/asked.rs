@@ -13,7 +13,8 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use rehome_region::record::Tags;
 use rehome_region::{
-    Fault, FaultRule, GroupSetup, HookSetup, Region, Settings, Staleness, Strike, What,
+    Delay, Fault, FaultRule, GroupSetup, HookSetup, Region, Settings, Spread, Staleness, Strike,
+    What,
 };
 use tokio::sync::Notify;
 
@@ -57,7 +58,7 @@ async fn everything_is_looked_at_before_what_a_short_look_suggests() {
 async fn until_it_closes(shared: &Shared) -> Vec<String> {
     pass(shared, POLL * LOOKS).await;
     let given_up = calls(shared).len();
-    let member = shared.lock().truth().instances.keys().next().cloned();
+    let member = shared.lock().model().instances.keys().next().cloned();
     let now = shared.time.now();
     shared.lock().fail_instance(&member.unwrap(), now);
     for _ in 0..600 {
@@ -69,6 +70,59 @@ async fn until_it_closes(shared: &Shared) -> Vec<String> {
         }
     }
     panic!("it never did");
+}
+
+/// The launch waits for its volume long after the address has come, and somebody takes
+/// that away meanwhile: nothing that is waited for shows it.
+#[tokio::test(start_paused = true)]
+async fn a_launch_is_completed_only_on_a_new_look_at_the_addresses() {
+    let shared = region();
+    let slow = Spread::exactly(60_000);
+    shared
+        .lock()
+        .settings_mut()
+        .latency
+        .set(Delay::Attach, slow);
+    let belongings = format!("{ADDRESS}{VOLUME}");
+    tokio::select! {
+        biased;
+        () = robbed_before_it_is_completed(&shared) => {}
+        never = serve(&shared, &belongings) => match never {},
+    }
+    assert!(has_address(&shared), "completed without its address");
+}
+
+async fn robbed_before_it_is_completed(shared: &Shared) {
+    pass_until(shared, || has_address(shared)).await;
+    // Long enough for the runner to have seen it there.
+    pass(shared, Duration::from_secs(20)).await;
+    let address = shared.lock().model().addresses.keys().next().cloned();
+    let now = shared.time.now();
+    shared
+        .lock()
+        .associate_address(&address.unwrap(), None, now);
+    let completed = || {
+        calls(shared)
+            .iter()
+            .any(|call| call == "CompleteLifecycleAction")
+    };
+    pass_until(shared, completed).await;
+}
+
+fn has_address(shared: &Shared) -> bool {
+    let region = shared.lock();
+    let mut addresses = region.model().addresses.values();
+    addresses.any(|address| address.instance.is_some())
+}
+
+async fn pass_until(shared: &Shared, is_so: impl Fn() -> bool) {
+    for _ in 0..600 {
+        if is_so() {
+            return;
+        }
+        pass(shared, Duration::from_secs(1)).await;
+    }
+    panic!("it never was so");
 }
 
 /// Three in a period are two chances: the third comes as the action ends.

@@ -55,7 +55,7 @@ impl Focus {
         snapshots: true,
         ..Self::NONE
     };
-    const ADDRESSES: Self = Self {
+    pub const ADDRESSES: Self = Self {
         addresses: true,
         ..Self::NONE
     };
