@@ -272,7 +272,7 @@ pub(super) fn appoint_other(
             });
             plan.step(Step::Appoint {
                 heir: heir.clone(),
-                since: scene.now.max(after_all_noted(scene)),
+                since: scene.now.max(after_all_noted(scene, heir)),
                 over: scene.group.appointed.clone(),
                 cause,
                 moves: moves.unwrap_or_else(|| scene.group.moves.clone()),
@@ -286,8 +286,10 @@ pub(super) fn appoint_other(
 }
 
 /// The newest appointment or term counts, whoever wrote it: by a clock that was
-/// ahead of this one, perhaps.
-fn after_all_noted(scene: &Scene<'_>) -> Timestamp {
+/// ahead of this one, perhaps. And an heir that is on its way down was sent there
+/// before it is appointed, by EC2's clock as well.
+fn after_all_noted(scene: &Scene<'_>, heir: &InstanceId) -> Timestamp {
+    let sent_down = scene.instances.get(heir).and_then(|i| i.told_to_end);
     let terms = scene.lineages.values().filter_map(|l| l.current);
     terms
         .filter_map(|volume| match &volume.standing {
@@ -295,10 +297,9 @@ fn after_all_noted(scene: &Scene<'_>) -> Timestamp {
             Standing::New | Standing::Superseded => None,
         })
         .chain(&scene.group.appointed)
-        .map(|term| {
-            term.since
-                .saturating_add_or_max(SignedDuration::from_millis(1))
-        })
+        .map(|term| term.since)
+        .chain(sent_down)
+        .map(|noted| noted.saturating_add_or_max(SignedDuration::from_millis(1)))
         .max()
         .unwrap_or(Timestamp::MIN)
 }

@@ -174,6 +174,27 @@ fn an_appointment_is_newer_than_all_that_is_noted_whatever_the_clock_says() {
     assert!(since > at(500));
 }
 
+/// Called back by a clock that is behind EC2's while it still comes to a stop; a person
+/// would have to start it, if it looked as though it had been stopped since.
+#[test]
+fn an_appointment_is_newer_than_the_stop_of_the_heir_whatever_the_clock_says() {
+    let story = serving(InstanceState::Terminated);
+    let mut story = story.instance("i-a", InstanceState::Stopping, long_ago());
+    story
+        .instances()
+        .get_mut(&"i-a".into())
+        .unwrap()
+        .told_to_end = Some(at(150));
+    let plan = appointed(story, "i-b", 0).at(50).plan();
+    let appoint = plan.steps.iter().find_map(|step| match step {
+        Step::Appoint { heir, since, .. } => Some((heir.clone(), *since)),
+        _ => None,
+    });
+    let (heir, since) = appoint.unwrap();
+    assert_eq!(heir, InstanceId::from("i-a"));
+    assert!(since > at(150));
+}
+
 #[test]
 fn an_appointed_standby_is_started_while_its_predecessor_lets_go() {
     let story = appointed(serving(InstanceState::Stopped), "i-b", 0);
