@@ -3,6 +3,7 @@
 //!
 //! Each check answers what it looked at, or what broke the promise.
 
+mod actions;
 mod conduct;
 mod keepers;
 mod lineage;
@@ -83,7 +84,7 @@ const PROMISES: [(&str, Check); 12] = [
     ),
     (
         "8 lifecycle actions: held open, closed exactly when done",
-        conduct::lifecycle_actions,
+        actions::lifecycle_actions,
     ),
     ("9 shape and tags survive the move", storage::shape_survives),
     (

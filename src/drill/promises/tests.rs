@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod actions;
+mod unseen;
 
 use std::time::Duration;
 
