@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use super::lineage::Lineage;
 use super::scene::{Heir, Keeper, Scene};
-use super::step::{Hold, Plan, Step};
+use super::step::{Hold, Plan, Reason, Retired, Step};
+use super::terms::is_blank;
 use crate::ids::{InstanceId, SnapshotId, VolumeId, VolumeName};
 use crate::spec::VolumeSpec;
-use crate::world::{InstanceState, Shape, Standing, Volume, VolumeState};
+use crate::world::{AttachmentState, InstanceState, Shape, Standing, Volume, VolumeState};
 
 /// What one volume name needs next.
 pub(super) enum Next<'a> {
@@ -117,6 +118,9 @@ pub(super) fn blank<'a>(
         });
         return Next::Wait;
     }
+    if takes_the_other(scene, heir, lineage, plan) {
+        return Next::Wait;
+    }
     Next::Make(Box::new(Step::CreateVolume {
         name: spec.name.clone(),
         zone: heir.member.zone.clone(),
@@ -126,6 +130,44 @@ pub(super) fn blank<'a>(
         shape: spec.first.clone(),
         tags: BTreeMap::new(),
     }))
+}
+
+/// A blank volume that was made for another member is taken from it, or deleted, before
+/// there is a second one: each of them could begin a term on its own, not seeing the
+/// other's, and only a device lets one of two through. What cannot be taken is let be.
+fn takes_the_other(
+    scene: &Scene<'_>,
+    heir: Heir<'_>,
+    lineage: &Lineage<'_>,
+    plan: &mut Plan,
+) -> bool {
+    if scene.give_up_due().is_none_or(|due| scene.now >= due) {
+        return false;
+    }
+    let usable = |v: &&&Volume| is_blank(v) && v.state != VolumeState::Error;
+    for other in lineage.others.iter().filter(usable) {
+        match other.attachments.first() {
+            None if other.zone == heir.member.zone => continue,
+            None => plan.step(Step::DeleteVolume {
+                volume: other.id.clone(),
+                why: Retired::NeverActive,
+            }),
+            Some(_) if !scene.is_in_reach(other) => continue,
+            Some(at) if at.state == AttachmentState::Attached => plan.step(Step::Detach {
+                volume: other.id.clone(),
+                instance: at.instance.clone(),
+                force: false,
+            }),
+            Some(at) if at.state == AttachmentState::Attaching => plan.wait(Reason::Attaching {
+                volume: other.id.clone(),
+            }),
+            Some(_) => plan.wait(Reason::Detaching {
+                volume: other.id.clone(),
+            }),
+        }
+        return true;
+    }
+    false
 }
 
 /// A copy that lost its name, by whatever hand, may be the only one.

@@ -281,12 +281,61 @@ fn a_first_volume_needs_a_size_and_a_machine_that_is_described_and_has_nothing_t
     );
     // What is the group's own is no such trace: here, one made ahead in vain.
     let own = life.volume("vol-9", "b", 1, Standing::New, Some("i-0"));
-    assert!(words(&own).contains(&"make the first, blank volume data in a".to_owned()));
+    assert!(words(&own).contains(&"detach vol-9 from i-0".to_owned()));
     // Nor is something at another device.
     let mut aside = born();
     let devices = &mut aside.instances().get_mut(&"i-1".into()).unwrap().devices;
     devices.insert("/dev/sda1".to_owned(), "vol-9".into());
     expect(&aside, &["make the first, blank volume data in a"]);
+}
+
+/// Each of two blank volumes could begin a term on its own, neither seeing the other's
+/// (tale 7005223 of the swarm).
+#[test]
+fn a_first_volume_that_was_made_for_another_member_is_taken_from_it() {
+    let at_the_other = |state, zone, attached| {
+        let story = Story::new()
+            .member("i-0", Lifecycle::TerminatingWait, zone)
+            .instance("i-0", state, long_ago())
+            .member("i-1", Lifecycle::PendingWait, "a")
+            .instance("i-1", InstanceState::Running, at(0))
+            .here("i-1", None, Workload::Stopped);
+        story.volume("vol-9", zone, 1, Standing::New, attached)
+    };
+    let says = |story: &Story, what: &str| {
+        let words = words(story);
+        assert!(words.contains(&what.to_owned()), "{what}: {words:?}");
+    };
+    let make = "make the first, blank volume data in a";
+    let taken = "detach vol-9 from i-0";
+    for zone in ["a", "b"] {
+        says(
+            &at_the_other(InstanceState::Running, zone, Some("i-0")),
+            taken,
+        );
+    }
+    let mut going = at_the_other(InstanceState::Running, "a", Some("i-0"));
+    let volume = going.volumes().get_mut(&"vol-9".into()).unwrap();
+    volume.attachments[0].state = AttachmentState::Detaching;
+    says(&going, "… vol-9 is being detached");
+    let volume = going.volumes().get_mut(&"vol-9".into()).unwrap();
+    volume.attachments[0].state = AttachmentState::Attaching;
+    says(&going, "… vol-9 is being attached");
+    // Then it is used, or deleted where it cannot come along.
+    let free = |zone| at_the_other(InstanceState::Running, zone, None);
+    says(&free("a"), "attach vol-9 to i-1 as /dev/sdf");
+    says(
+        &free("b"),
+        "delete vol-9: it was made for a move that ended otherwise",
+    );
+    // What is out of reach, or does not come for long, keeps nobody waiting.
+    says(
+        &at_the_other(InstanceState::Stopped, "b", Some("i-0")),
+        make,
+    );
+    let late = at_the_other(InstanceState::Running, "b", Some("i-0"));
+    says(&late.clone().at(1_799), taken);
+    says(&late.at(1_800), make);
 }
 
 #[test]
