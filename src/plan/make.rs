@@ -147,7 +147,6 @@ fn takes_the_other(
     let usable = |v: &&&Volume| is_blank(v) && v.state != VolumeState::Error;
     for other in lineage.others.iter().filter(usable) {
         match other.attachments.first() {
-            None if other.zone == heir.member.zone => continue,
             None => plan.step(Step::DeleteVolume {
                 volume: other.id.clone(),
                 why: Retired::NeverActive,

@@ -328,7 +328,10 @@ fn a_first_volume_that_was_made_for_another_member_is_taken_from_it() {
         &free("b"),
         "delete vol-9: it was made for a move that ended otherwise",
     );
-    // What is out of reach, or does not come for long, keeps nobody waiting.
+    // What is out of reach, of no use, or does not come for long, keeps nobody waiting.
+    let mut bad = free("b");
+    bad.volumes().get_mut(&"vol-9".into()).unwrap().state = VolumeState::Error;
+    says(&bad, make);
     says(
         &at_the_other(InstanceState::Stopped, "b", Some("i-0")),
         make,
