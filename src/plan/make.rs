@@ -118,7 +118,7 @@ pub(super) fn blank<'a>(
         });
         return Next::Wait;
     }
-    if takes_the_other(scene, heir, lineage, plan) {
+    if takes_the_other(scene, lineage, plan) {
         return Next::Wait;
     }
     Next::Make(Box::new(Step::CreateVolume {
@@ -135,12 +135,7 @@ pub(super) fn blank<'a>(
 /// A blank volume that was made for another member is taken from it, or deleted, before
 /// there is a second one: each of them could begin a term on its own, not seeing the
 /// other's, and only a device lets one of two through. What cannot be taken is let be.
-fn takes_the_other(
-    scene: &Scene<'_>,
-    heir: Heir<'_>,
-    lineage: &Lineage<'_>,
-    plan: &mut Plan,
-) -> bool {
+fn takes_the_other(scene: &Scene<'_>, lineage: &Lineage<'_>, plan: &mut Plan) -> bool {
     if scene.give_up_due().is_none_or(|due| scene.now >= due) {
         return false;
     }

@@ -280,7 +280,7 @@ fn quiet_since(
     at: Timestamp,
 ) -> Result<Timestamp, String> {
     let ledger = evidence.ledger;
-    if evidence.is_dark(instance, at) {
+    if evidence.seemed_dark(instance, at) {
         return Ok(at);
     }
     let mut since = Timestamp::MIN;

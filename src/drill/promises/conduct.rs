@@ -93,8 +93,7 @@ fn still_serves(
 ) -> Result<(), String> {
     let mut terms = evidence.ledger.terms.iter();
     let serves = terms.any(|term| term.instance == from && term.is_open_at(at));
-    let is_dark = [at, evidence.seen_before(at)].map(|at| evidence.is_dark(from, at));
-    if serves && is_dark == [false, false] {
+    if serves && !evidence.seemed_dark(from, at) {
         return Err(format!(
             "{allocation} was taken from {from} while that still served"
         ));

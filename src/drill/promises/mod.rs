@@ -129,6 +129,11 @@ impl Evidence<'_> {
         let zone = self.zones.get(instance);
         zone.is_some_and(|zone| self.ledger.is_dark(zone, at))
     }
+
+    /// Was it dark there as far as anybody could have seen by then?
+    fn seemed_dark(&self, instance: &str, at: Timestamp) -> bool {
+        self.is_dark(instance, at) || self.is_dark(instance, self.seen_before(at))
+    }
 }
 
 /// Is that long before this?

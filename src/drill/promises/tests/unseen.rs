@@ -48,3 +48,19 @@ fn an_action_is_closed_soon_after_its_instance_has_let_go() {
     closed_at(601).holds(8);
     closed_at(6_000).breaks(8, "after its part was done");
 }
+
+/// Whose zone came back in the second before still seemed to be in the dark.
+#[test]
+fn an_action_is_not_closed_while_its_instance_can_be_seen_to_write() {
+    let closed_at = |second| {
+        life()
+            .at(50, "nature", What::ZoneDown { zone: "a".into() })
+            .at(100, "aws", member(OLD, "Terminating:Wait"))
+            .at(300, "nature", What::ZoneUp { zone: "a".into() })
+            .at(second, NEW, closed(OLD, "TERMINATING", Closed::Continue))
+    };
+    closed_at(200).holds(8);
+    let seen = crate::drill::promises::keepers::SEEN_AFTER.as_secs();
+    closed_at(300 + seen).holds(8);
+    closed_at(301 + seen).breaks(8, "was closed while it wrote");
+}
