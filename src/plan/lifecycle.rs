@@ -122,10 +122,14 @@ fn transient(scene: &Scene<'_>, id: &InstanceId, member: &Member, plan: &mut Pla
             member.lifecycle,
             Lifecycle::Pending | Lifecycle::PendingProceed
         );
-    // On its way to the hook that somebody will have to close.
-    let closes = member.lifecycle == Lifecycle::Terminating
-        && serves_others(scene)
-        && has_hook(scene, Transition::Terminate);
+    // On its way to the hook that somebody will have to close; so is who was relieved,
+    // since the group wants one member.
+    let leaves = match member.lifecycle {
+        Lifecycle::Terminating => true,
+        Lifecycle::InService => scene.holder.is_some_and(|h| h.id != id) && plan.is_settled(),
+        _ => false,
+    };
+    let closes = leaves && serves_others(scene) && has_hook(scene, Transition::Terminate);
     // This machine knows that it goes before Auto Scaling's describe does.
     let goes = scene
         .here
@@ -159,9 +163,11 @@ fn may_end(scene: &Scene<'_>, id: &InstanceId) -> bool {
     has_let_go(scene, id) || ends_as_fence(scene, id)
 }
 
-/// Its volumes are quiet and their captures *started*: a snapshot holds the
-/// moment it was asked for, so waiting for its end would only cost time.
+/// Its volumes are quiet, or with another one already, and their captures *started*:
+/// a snapshot holds the moment it was asked for, so waiting for its end would only
+/// cost time.
 fn has_let_go(scene: &Scene<'_>, id: &InstanceId) -> bool {
+    let up_since = scene.instances.get(id).map(|instance| instance.launched);
     scene
         .lineages
         .values()
@@ -176,7 +182,9 @@ fn has_let_go(scene: &Scene<'_>, id: &InstanceId) -> bool {
             if !has_it && !was_its_term {
                 return true;
             }
-            scene.is_quiet(volume) && lineage.capture(scene.up_since(volume)).is_some()
+            // An heir in the same zone takes it at once, and begins its term later.
+            let has_left = volume.attachments.iter().all(|a| a.instance != *id);
+            (has_left || scene.is_quiet(volume)) && lineage.capture(up_since).is_some()
         })
         && !still_in_use_here(scene, id)
 }

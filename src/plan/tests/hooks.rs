@@ -168,6 +168,12 @@ fn a_machine_may_end_once_its_data_is_quiet_and_its_capture_has_begun() {
     let mut adopted = cross_zone().address_on("i-new");
     adopted.volumes().get_mut(&"vol-1".into()).unwrap().standing = Standing::Active(None);
     assert!(!completes(&old(adopted.clone(), None), TERMINATE));
+    // Its heir in the same zone may have it before it begins its term (tale 7008146).
+    let taken = Story::replacement("a")
+        .volume("vol-1", "a", 1, term("i-old", long_ago()), Some("i-new"))
+        .address_on("i-new");
+    assert!(!completes(&old(taken.clone(), None), TERMINATE));
+    assert!(completes(&old(begun(taken), None), TERMINATE));
     // And what is another's does not hold it up.
     let other = adopted
         .member("i-x", Lifecycle::Standby, "a")
@@ -313,6 +319,14 @@ fn a_member_on_its_way_is_waited_for_by_whoever_serves_it() {
     let comes = ["… Auto Scaling has not moved i-2 on yet"];
     expect(&other, &comes);
     expect(&other.clone().here("i-2", None, Workload::Stopped), &comes);
+    // So is who was relieved and does not go yet: the group wants one (tale 9202416).
+    let relieved = other.clone().member("i-2", InService, "a").instance(
+        "i-2",
+        InstanceState::Running,
+        at(-90_000),
+    );
+    expect(&relieved, &comes);
+    expect(&relieved.here("i-2", None, Workload::Stopped), &[]);
     let without = |transition| {
         let mut story = other.clone();
         story
