@@ -11,6 +11,7 @@ mod snapshots;
 mod volumes;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use aws_sdk_ec2::types::Tag;
 use jiff::Timestamp;
@@ -20,10 +21,16 @@ use self::appoint::Appointment;
 use self::snapshots::Shot;
 use super::call::Ask;
 use super::token::Wish;
-use super::{Aws, AwsError};
+use super::{Aws, AwsError, pace};
 use crate::ids::VolumeId;
 use crate::plan::step::Step;
 use crate::spec::GroupSpec;
+
+/// Between a look and the change that rests on it, a volume may be attached and
+/// written to: that takes three seconds at least.
+const MOMENT: Duration = Duration::from_secs(3);
+/// How often it is looked again for an answer within that.
+const LOOKS: usize = 3;
 
 /// How a step ended, if it did not fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -228,6 +235,23 @@ impl Aws {
         })
         .await
         .map(|_| ())
+    }
+
+    /// What a change rests on is asked for together, and answered within a moment:
+    /// of two answers, one may be as old as the other one was waited for.
+    async fn in_one_moment<T>(
+        &self,
+        look: impl AsyncFn() -> Result<T, AwsError>,
+    ) -> Result<T, AwsError> {
+        for _ in 0..LOOKS {
+            let asked = pace::now();
+            let seen = look().await?;
+            if pace::now().duration_since(asked) <= MOMENT {
+                return Ok(seen);
+            }
+        }
+        let why = "AWS answers too slowly to say what is so at one moment";
+        Err(AwsError::garbled("look before a change", "", why))
     }
 
     /// One volume as it is this moment; None if there is none of that id.

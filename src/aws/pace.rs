@@ -51,8 +51,8 @@ pub(super) enum Extent {
 }
 
 /// A moment that can be subtracted from later ones, virtual in a drill. It
-/// decides how fast calls follow each other and how long a hint is kept, never
-/// what is done.
+/// decides how fast calls follow each other, how long a hint is kept and which
+/// answer is too old, never what is done.
 #[allow(
     clippy::disallowed_methods,
     reason = "pauses between calls are the runtime's business; the wall clock is not asked"

@@ -26,12 +26,14 @@ impl Aws {
     ) -> Result<Outcome, AwsError> {
         let ids: BTreeSet<VolumeId> = volumes.iter().map(|of| of.volume.clone()).collect();
         let marked: Vec<&Activation> = volumes.iter().filter(|of| of.is_to_be_marked()).collect();
-        let (now, shown, markers) = tokio::join!(
-            self.volumes_now(&ids),
-            self.volumes_shown(&spec.name),
-            self.markers_now(spec, !marked.is_empty())
-        );
-        let (now, shown, markers) = (now?, shown?, markers?);
+        let look = async || {
+            tokio::try_join!(
+                self.volumes_now(&ids),
+                self.volumes_shown(&spec.name),
+                self.markers_now(spec, !marked.is_empty())
+            )
+        };
+        let (now, shown, markers) = self.in_one_moment(look).await?;
         for of in volumes {
             if let Some(newer) = newer_in_use(of, &shown) {
                 return Outcome::overtaken(format!(

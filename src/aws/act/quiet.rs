@@ -13,18 +13,17 @@ impl Aws {
         volume: &VolumeId,
         quiet_on: Option<&InstanceId>,
     ) -> Result<Option<String>, AwsError> {
-        let holder = async {
-            match quiet_on {
-                None => Ok(None),
-                Some(id) => self.instance_now(id).await,
-            }
+        let holder = async || match quiet_on {
+            None => Ok(None),
+            Some(id) => self.instance_now(id).await,
         };
-        let (now, holder) = tokio::join!(self.volume_now(volume), holder);
+        let look = async || tokio::try_join!(self.volume_now(volume), holder());
+        let (now, holder) = self.in_one_moment(look).await?;
         Ok(why_not_quiet(
             volume,
-            now?.as_ref(),
+            now.as_ref(),
             quiet_on,
-            holder?.as_ref(),
+            holder.as_ref(),
         ))
     }
 
