@@ -7,12 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 use super::fallback::{older_set, restore_set};
 use super::lineage::Lineage;
 use super::make::{Next, at_device, blank, restored, without_tags};
-use super::release::LETS_GO_WITHIN;
+use super::release::{LETS_GO_WITHIN, leave_volume};
 use super::scene::{Heir, Keeper, LAG, SaturatingTime, Scene};
 use super::step::{Hold, Plan, Reason, Step};
 use super::terms::{activate, needs_term};
 use crate::ids::{InstanceId, VolumeId, VolumeName};
-use crate::spec::VolumeSpec;
+use crate::spec::{Kind, VolumeSpec};
 use crate::world::{
     Attachment, AttachmentState, Snapshot, SnapshotState, Standing, Volume, VolumeState,
 };
@@ -331,12 +331,20 @@ fn attaching(scene: &Scene<'_>, heir: Heir<'_>, volume: &Volume, plan: &mut Plan
 
 /// What was taken back because it did not come may be stuck on its way out, too.
 /// That it never came, so that nothing is lost by force, only the machine itself
-/// can say.
+/// can say; where no agent is on it, only that it is down. A group ends it and
+/// launches another; a member of a pair is stopped, and called in once more.
 fn leaving(scene: &Scene<'_>, heir: Heir<'_>, spec: &VolumeSpec, volume: &Volume, plan: &mut Plan) {
     let never_came = scene.holds_here()
         && scene.here.is_some_and(|here| {
             !here.disks.contains_key(&volume.id) && !here.mounts.contains_key(&spec.name)
         });
+    let is_pair = matches!(scene.spec.kind, Kind::Pair { .. });
+    if is_pair && heir.runs() && hangs(scene, heir.id) {
+        plan.step(Step::Fence {
+            instance: heir.id.clone(),
+            force: false,
+        });
+    }
     let due = leaves_until(volume).filter(|_| never_came);
     if due.is_some_and(|due| scene.now >= due) {
         plan.step(Step::TakeBack {
@@ -414,6 +422,37 @@ fn make_room(scene: &Scene<'_>, heir: Heir<'_>, unused: &Volume, plan: &mut Plan
     });
 }
 
+/// A copy that lost, and that this machine, the holder, says it does not use.
+fn unmounted_copy<'a>(scene: &Scene<'a>, id: &VolumeId) -> Option<&'a Volume> {
+    let lost = |lineage: &Lineage<'a>| {
+        let mut others = lineage.others.iter().copied();
+        others.find(|v| v.id == *id && Some(v.epoch) < lineage.top)
+    };
+    let is_unmounted = scene.here.is_some_and(|here| here.mounts.is_empty());
+    let mut lineages = scene.lineages.values();
+    let lost = lineages.find_map(lost)?;
+    (scene.holds_here() && is_unmounted).then_some(lost)
+}
+
+/// It is in the place of the data that won. Its detach may have been stuck since
+/// before the machine was started; by force, nothing of it is lost.
+fn cast_off(scene: &Scene<'_>, heir: Heir<'_>, lost: &Volume, plan: &mut Plan) {
+    leave_volume(lost, heir.id, plan);
+    let leaves = matches!(
+        lost.attachments.first().map(|a| a.state),
+        Some(AttachmentState::Detaching | AttachmentState::Busy)
+    );
+    let due = heir
+        .instance
+        .map(|i| i.launched.saturating_add_or_max(LETS_GO_WITHIN));
+    if leaves && due.is_some_and(|due| scene.now >= due) {
+        plan.step(Step::TakeBack {
+            volume: lost.id.clone(),
+            instance: heir.id.clone(),
+        });
+    }
+}
+
 /// Is its place free, as far as can be told?
 fn attach(
     scene: &Scene<'_>,
@@ -433,6 +472,10 @@ fn attach(
     if let Some(found) = taken {
         if let Some(unused) = never_active(scene, found) {
             make_room(scene, heir, unused, plan);
+            return true;
+        }
+        if let Some(lost) = unmounted_copy(scene, found) {
+            cast_off(scene, heir, lost, plan);
             return true;
         }
         plan.hold(Hold::DeviceTaken {

@@ -299,6 +299,39 @@ fn a_holder_is_started_after_the_volume_on_its_way_off_has_left() {
 }
 
 /// The standby was in the dark when the primary ended, and for hours after that.
+/// Its volume did not come, was taken back, and is stuck on that way, too. A group would
+/// launch another; a member is stopped, so that force loses nothing, and started again
+/// (swarm seed 10012666).
+#[test]
+fn a_member_that_a_stuck_volume_hangs_on_is_stopped_where_no_agent_can_say_it_never_came() {
+    let story = |state, now| {
+        let story = appointed(
+            pair(InstanceState::Stopped, InstanceState::Running),
+            "i-b",
+            0,
+        )
+        .volume("vol-1", "a", 1, term("i-b", at(10)), Some("i-b"))
+        .attachment("vol-1", AttachmentState::Detaching)
+        .instance("i-b", state, long_ago())
+        .marker(1)
+        .at(now);
+        let mut story = story.no_agent();
+        let volume = story.volumes().get_mut(&"vol-1".into()).unwrap();
+        volume.attachments[0].since = Some(at(20));
+        words(&story)
+    };
+    let stop = "fence i-b: stop it".to_owned();
+    // Six and a half minutes to come, two to leave.
+    assert!(!story(InstanceState::Running, 529).contains(&stop));
+    assert!(story(InstanceState::Running, 530).contains(&stop));
+    assert!(!story(InstanceState::Stopping, 530).contains(&stop));
+    let down = story(InstanceState::Stopped, 600);
+    assert!(
+        down.contains(&"detach vol-1 from i-b by force".to_owned()),
+        "{down:?}"
+    );
+}
+
 #[test]
 fn a_holder_that_ec2_knows_no_longer_is_replaced() {
     let mut story = serving(InstanceState::Stopped).detached("vol-1");

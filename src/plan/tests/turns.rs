@@ -407,9 +407,24 @@ fn a_device_that_something_else_has_is_for_a_person_unless_that_is_unused_or_on_
         assert!(!does(&waits, room) && does(&waits, leaves), "{state:?}");
         assert!(does(&late(state, 490), "detach vol-9 from i-new by force"));
     }
-    // One that was in use does not.
+    // One that was in use does not, unless the machine itself says that it no longer is
+    // (swarm seed 9203581).
     let used = free().volume("vol-9", "b", 0, Standing::Superseded, Some("i-new"));
-    assert!(does(&used, taken));
+    let mut from_afar = used.clone().no_agent();
+    from_afar.world.here = None;
+    assert!(does(&from_afar, taken));
+    let on = |story: &Story, mounted| story.clone().here("i-new", mounted, Workload::Stopped);
+    assert!(does(&on(&used, Some("vol-9")), taken));
+    assert!(does(&on(&used, None), room) && !does(&on(&used, None), taken));
+    let newest = free().volume("vol-9", "b", 1, Standing::Superseded, Some("i-new"));
+    assert!(does(&on(&newest, None), taken));
+    let back = "take back vol-9, whose way to i-new is stuck";
+    for state in [AttachmentState::Detaching, AttachmentState::Busy] {
+        let goes = on(&used.clone().attachment("vol-9", state), None);
+        let waits = goes.clone().at(119);
+        assert!(does(&waits, leaves) && !does(&waits, back), "{state:?}");
+        assert!(does(&goes.at(120), back));
+    }
     // And nothing is attached to a machine that does not run.
     let booting = free().instance("i-new", InstanceState::Pending, at(0));
     assert!(does(&booting, "… i-new is still booting") && !does(&booting, attach));
