@@ -11,6 +11,25 @@ use crate::ids::InstanceId;
 use crate::spec::GroupSpec;
 use crate::world::{Group, Lifecycle, Snapshot, Standing, Term, Volume};
 
+/// The claims and what was made for the same move and the same heir beside them, of a
+/// lower epoch; None if there is nothing like that. A runner whose copy failed makes
+/// another, of the next epoch, and may not see yet what others made meanwhile.
+pub(super) fn with_rivals<'a>(
+    claims: &[&'a Volume],
+    active: impl Iterator<Item = &'a Volume>,
+) -> Option<Vec<&'a Volume>> {
+    let holder = |v: &Volume| term(v).map(|term| term.holder.clone());
+    let beside = |v: &&'a Volume| {
+        let mut same = claims.iter().filter(|claim| claim.id != v.id);
+        same.any(|c| c.incident.is_some() && c.incident == v.incident && holder(c) == holder(v))
+    };
+    let rivals: Vec<&Volume> = active.filter(beside).collect();
+    let is_lower = |rival: &&Volume| claims.iter().all(|claim| claim.epoch > rival.epoch);
+    let lower = rivals.into_iter().filter(is_lower);
+    let all: Vec<&Volume> = claims.iter().copied().chain(lower).collect();
+    (all.len() > claims.len()).then_some(all)
+}
+
 /// The one that is right, if it can be told.
 pub(super) fn winner<'a>(
     claims: &[&'a Volume],

@@ -20,7 +20,8 @@ pub(super) struct Lineage<'a> {
     pub(super) top: Option<Epoch>,
     /// The next epoch nobody has ever seen.
     pub(super) next: Epoch,
-    /// The volume that carries the newest data, if it still exists.
+    /// The volume that carries the newest data, if it still exists. Of a lower epoch than
+    /// the top where a copy that was made beside it, for the same heir, has that.
     pub(super) current: Option<&'a Volume>,
     /// More than one volume claims to be it, and none can be shown to be right.
     pub(super) contested: bool,
@@ -64,7 +65,9 @@ impl<'a> Lineage<'a> {
             .filter(|v| Some(v.epoch) == top)
             .copied()
             .collect();
-        let winner = claims::winner(&claims, &snapshots, group, spec);
+        let winner = claims::with_rivals(&claims, named.iter().filter(active).copied())
+            .and_then(|rivals| claims::winner(&rivals, &snapshots, group, spec))
+            .or_else(|| claims::winner(&claims, &snapshots, group, spec));
         let current = winner.or_else(|| claims.first().copied());
         let others = named
             .iter()

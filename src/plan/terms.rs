@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::scene::{Heir, Scene};
 use super::step::{Activation, Plan, Step};
 use super::volumes::Placed;
-use crate::ids::VolumeName;
+use crate::ids::{Epoch, VolumeName};
 use crate::spec::VolumeSpec;
 use crate::world::{Attachment, AttachmentState, Standing, Volume};
 
@@ -30,7 +30,22 @@ pub(super) fn needs_term(
         let mut captures = l.captures();
         captures.any(|(_, snapshot)| snapshot.volume == volume.id)
     });
-    term.holder != *heir.id || !marked || spent
+    term.holder != *heir.id || !marked || spent || is_outranked(scene, spec, volume)
+}
+
+/// A copy that was made beside this one, and is not the one that the holder has, began
+/// a term of a higher epoch: what is written here would pass for older.
+fn is_outranked(scene: &Scene<'_>, spec: &VolumeSpec, volume: &Volume) -> bool {
+    let lineage = scene.lineages.get(&spec.name);
+    lineage.is_some_and(|l| Some(volume.epoch) < l.top)
+}
+
+/// The epoch of the term that is to begin on it.
+fn epoch(scene: &Scene<'_>, spec: &VolumeSpec, volume: &Volume) -> Epoch {
+    match scene.lineages.get(&spec.name) {
+        Some(lineage) if is_outranked(scene, spec, volume) => lineage.next,
+        _ => volume.epoch,
+    }
 }
 
 /// Begin the holder's term on all volumes at once (so that their next captures
@@ -60,7 +75,7 @@ pub(super) fn activate<'a>(
         terms.push(Activation {
             name: spec.name.clone(),
             volume: volume.id.clone(),
-            epoch: volume.epoch,
+            epoch: epoch(scene, spec, volume),
             marked: scene.group.markers.get(&spec.name).copied(),
         });
         if needs_term(scene, heir, spec, volume) {

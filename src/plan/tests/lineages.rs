@@ -2,6 +2,7 @@
 //! situation as a row.
 
 use super::worlds::{Story, at, cross_zone, expect, long_ago, open, served, term, words};
+use crate::ids::{Epoch, Incident};
 use crate::plan::{Hold, Reason, Step};
 use crate::world::*;
 use Lifecycle::{InService, PendingWait};
@@ -314,6 +315,45 @@ fn of_two_copies_that_began_for_one_heir_the_one_it_has_is_right() {
     // and a holder that leaves was served by one of them.
     let left = neither(false).member("i-1", Lifecycle::TerminatingWait, "a");
     assert!(!words(&left).concat().contains("attach"));
+}
+
+/// One runner's copy failed, so that its next one was of a higher epoch than the one that
+/// another runner had made meanwhile: tale 9209886 of the swarm.
+#[test]
+fn of_two_epochs_that_began_for_one_heir_the_one_it_has_is_right_and_takes_the_next() {
+    let made_for = |mut story: Story, id: &str, incident: &str| {
+        let volume = story.volumes().get_mut(&id.into()).unwrap();
+        volume.incident = Some(Incident::new(incident));
+        story
+    };
+    let both = |holder: &str, incident: &str, on| {
+        let story = served()
+            .volume("vol-3", "a", 3, term(holder, at(1)), on)
+            .marker(3);
+        made_for(made_for(story, "vol-2", "i-0/1"), "vol-3", incident)
+    };
+    let rivals = both("i-1", "i-0/1", None);
+    expect(&rivals, &["begin the term of i-1 on data (epoch 4)"]);
+    let healed = |mut story: Story| {
+        let volume = story.volumes().get_mut(&"vol-2".into()).unwrap();
+        volume.epoch = Epoch(4);
+        story.marker(4)
+    };
+    let loser = Step::Supersede {
+        volume: "vol-3".into(),
+    };
+    assert!(healed(rivals.clone()).plan().upkeep.contains(&loser));
+    expect(&healed(rivals.clone()), &[]);
+    // Neither came to it: where nobody on it could have let go of one, the first.
+    let neither = rivals.clone().detached("vol-2").no_agent();
+    assert!(words(&neither).contains(&"begin the term of i-1 on data (epoch 4)".to_owned()));
+    // What was made for another move, or serves another one, is a newer lineage.
+    for newer in [both("i-1", "i-0/2", None), both("i-2", "i-0/1", None)] {
+        assert!(words(&newer).contains(&"stop the workload and unmount".to_owned()));
+    }
+    // And so is what the holder has itself.
+    let other = both("i-1", "i-0/1", Some("i-1")).detached("vol-2");
+    assert!(!words(&other).concat().contains("(epoch 4)"));
 }
 
 /// The predecessor goes and its heir is there: there would be much to do.
