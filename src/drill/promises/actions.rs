@@ -86,9 +86,11 @@ fn close(
     if entry.who == instance {
         due = due.max(booted(evidence, instance, entry.at));
     }
-    if !launch {
-        due = due.max(evidence.hung_until(instance, entry.at));
-    }
+    due = due.max(if launch {
+        rival_unseen_until(evidence, instance, entry.at)
+    } else {
+        evidence.hung_until(instance, entry.at)
+    });
     // Another one closes it in the stead of the instance's own agent only when
     // that had its time; where there is no agent, nobody waits for one.
     let conditions = evidence.conditions;
@@ -169,6 +171,26 @@ fn lit_since(evidence: &Evidence<'_>, instance: &str, at: Timestamp) -> Timestam
     let lit =
         until.filter(|entry| matches!(&entry.what, What::ZoneUp { zone } if Some(zone) == own));
     lit.last().map_or(Timestamp::MIN, |entry| entry.at)
+}
+
+/// Until when another member was in the dark that Auto Scaling did not end yet: EC2
+/// does not say which of the two is the newer one.
+fn rival_unseen_until(evidence: &Evidence<'_>, than: &str, at: Timestamp) -> Timestamp {
+    let ledger = evidence.ledger;
+    let others = ledger.lifecycles.iter().filter(|(id, _)| *id != than);
+    let unseen = others.flat_map(|(id, states)| {
+        let goes = states.iter().find(|(_, to)| to.starts_with("Terminat"));
+        let stays = goes.map_or(at, |(from, _)| *from).min(at);
+        let came = states.first().map_or(at, |(from, _)| *from);
+        let zone = evidence.zones.get(id);
+        let nights = zone.and_then(|zone| ledger.dark.get(zone));
+        let nights = nights.into_iter().flatten().map(|(begin, end)| {
+            let until = end.unwrap_or(stays).min(stays);
+            (until > (*begin).max(came)).then_some(until)
+        });
+        nights.flatten().collect::<Vec<_>>()
+    });
+    unseen.max().unwrap_or(Timestamp::MIN)
 }
 
 /// When the last other member came.
@@ -283,6 +305,10 @@ fn quiet_since(
     if evidence.seemed_dark(instance, at) {
         return Ok(at);
     }
+    // Older data has taken over from what it does not let go of.
+    if evidence.does_not_end(instance, at) && is_outlived(evidence, instance, at) {
+        return Ok(at);
+    }
     let mut since = Timestamp::MIN;
     for term in ledger.terms.iter().filter(|term| term.instance == instance) {
         if term.is_open_at(at) && !ledger.is_down(instance, at) {
@@ -328,6 +354,25 @@ fn quiet_since(
         }
     }
     Ok(since.max(had_until(evidence, instance, at)))
+}
+
+/// Did somebody else begin a term on another volume since this one last wrote?
+fn is_outlived(evidence: &Evidence<'_>, instance: &str, at: Timestamp) -> bool {
+    let own = evidence
+        .ledger
+        .terms
+        .iter()
+        .filter(|t| t.instance == instance);
+    let Some(last) = own.filter_map(|term| term.until).max() else {
+        return false;
+    };
+    evidence.entries.iter().any(|entry| match &entry.what {
+        What::Tagged { key, value, .. } => {
+            let begins = key == tags::STATE && value == tags::STATE_ACTIVE;
+            begins && entry.at > last && entry.at <= at
+        }
+        _ => false,
+    })
 }
 
 /// Until when this instance had a volume of the group, whether it wrote to it or not:

@@ -14,6 +14,9 @@ pub(super) const SEEN_AFTER: SignedDuration = SignedDuration::from_secs(20);
 /// A detach that takes so long is stuck.
 const HANGS: SignedDuration = SignedDuration::from_mins(2);
 
+/// How long a stop may take, forced in the end, before its instance is out of reach.
+const STOPS_WITHIN: SignedDuration = SignedDuration::from_mins(6);
+
 /// The way of a volume to an instance, or off it.
 struct Way<'a> {
     volume: &'a str,
@@ -99,6 +102,17 @@ impl Evidence<'_> {
             way.until.into_iter().chain(down).min().unwrap_or(at)
         });
         ends.max().unwrap_or(Timestamp::MIN).min(at)
+    }
+
+    /// Has this instance been on its way down for longer than a stop takes, forced in
+    /// the end? What it has cannot be had from it by then.
+    pub(super) fn does_not_end(&self, instance: &str, at: Timestamp) -> bool {
+        let states = self.ledger.states.get(instance).into_iter().flatten();
+        let until = states.rev().skip_while(|(from, _)| *from > at);
+        let ends = |state: &str| matches!(state, "stopping" | "shutting-down");
+        let since = until.take_while(|(_, state)| ends(state)).last();
+        let patience = STOPS_WITHIN.saturating_sub(self.conditions.clocks_off);
+        since.is_some_and(|(since, _)| at.duration_since(*since) >= patience)
     }
 
     /// From the first call on until EC2 had done it.

@@ -247,7 +247,9 @@ fn out_of_reach(evidence: &Evidence<'_>, term: &Term) -> bool {
         return true;
     };
     let at = chosen_at(ledger, term).unwrap_or(term.from);
+    let keeper = ledger.attached_to(before, at);
     ledger.is_dark(&life.zone, at)
+        || keeper.is_some_and(|keeper| evidence.does_not_end(keeper, at))
         || life.deleted.is_some_and(|deleted| deleted <= at)
         || capture_failed(evidence.entries, ledger, before, at)
         || capture_takes_too_long(evidence, before, at)

@@ -102,7 +102,11 @@ fn allowed(evidence: &Evidence<'_>, term: &Term) -> Result<(), String> {
     let mut before = ledger.lifecycles_within(&term.instance, seen, term.from);
     // Nor could one in the dark be told before the units it was starting ran.
     let was_dark = evidence.is_dark(&term.instance, seen);
-    if is_out(lifecycle) && before.all(is_out) && !was_dark {
+    // What was on its way to it comes; nobody on it holds back where no agent is.
+    let called = called_at(evidence, term).filter(|_| !evidence.spec.agent);
+    let called_as = called.and_then(|at| ledger.lifecycle_at(&term.instance, at));
+    let was_on_its_way = called_as.is_some_and(|state| !is_out(state));
+    if is_out(lifecycle) && before.all(is_out) && !was_dark && !was_on_its_way {
         return Err(format!(
             "{} began to write while it was {lifecycle}",
             term.instance
@@ -115,6 +119,18 @@ fn allowed(evidence: &Evidence<'_>, term: &Term) -> Result<(), String> {
         )),
         _ => Ok(()),
     }
+}
+
+/// When its volume was sent to this writer.
+fn called_at(evidence: &Evidence<'_>, term: &Term) -> Option<Timestamp> {
+    let until = evidence.entries.iter().take_while(|e| e.at <= term.from);
+    let sent = until.filter(|entry| match &entry.what {
+        What::Attaching { volume, instance } => {
+            *volume == term.volume && *instance == term.instance
+        }
+        _ => false,
+    });
+    sent.last().map(|entry| entry.at)
 }
 
 /// Whose term it was at that time, by the volume's tag; none before rehome came.
