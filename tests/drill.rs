@@ -12,8 +12,8 @@ use std::path::Path;
 use std::process::Command;
 
 use rehome::drill::blows::Blow;
-use rehome::drill::rehearse_struck;
 use rehome::drill::scenario::{Scenario, parse};
+use rehome::drill::{Way, rehearse_by};
 use rehome::report::{Rehearsal, terminal};
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -65,11 +65,16 @@ fn keeps_every_promise(path: &Path) -> Outcome {
     good(path, ANOTHER_SEED)
 }
 
-/// What the swarm once found, shrunk; its seed is its name.
+/// What the swarm once found, shrunk.
 fn stays_good(path: &Path) -> Outcome {
+    good(path, seed_of(path))
+}
+
+/// A tale's seed is its name.
+fn seed_of(path: &Path) -> u64 {
     let name = path.file_stem().and_then(|stem| stem.to_str());
-    let seed = name.ok_or("a tale without a name")?.parse()?;
-    good(path, seed)
+    let seed = name.and_then(|name| name.parse().ok());
+    seed.unwrap_or(GOLDEN_SEED)
 }
 
 fn good(path: &Path, seed: u64) -> Outcome {
@@ -83,7 +88,7 @@ fn good(path: &Path, seed: u64) -> Outcome {
 
 /// A blow that falls nowhere shows nothing: the story has become another one.
 fn told(scenario: &Scenario, seed: u64) -> Result<Rehearsal, Box<dyn Error>> {
-    let (rehearsal, blows) = rehearse_struck(scenario, seed, &[])?;
+    let (rehearsal, blows) = rehearse_by(Way::Sdk, scenario, seed, &[])?;
     let fell = |planned: &&Blow| blows.struck.iter().any(|fall| fall.blow == **planned);
     match scenario.strikes.iter().find(|planned| !fell(planned)) {
         Some(planned) => Err(format!("strike {planned} fell nowhere").into()),
@@ -109,7 +114,26 @@ fn same_seed_same_bytes(path: &Path) -> Outcome {
     }
 }
 
+/// What the swarm tells by the shorter way is what happens by the whole of the SDK.
+fn says_the_same_either_way(path: &Path) -> Outcome {
+    let scenario = scenario(path)?;
+    let by = |way| {
+        let (rehearsal, blows) = rehearse_by(way, &scenario, seed_of(path), &[])?;
+        Ok::<_, Box<dyn Error>>(format!("{rehearsal:#?}\n{blows:#?}"))
+    };
+    let (whole, short) = (by(Way::Sdk)?, by(Way::Express)?);
+    match first_difference(&whole, &short) {
+        None => Ok(()),
+        Some((line, (by_sdk, by_express))) => Err(format!(
+            "line {line} is\n  {by_sdk}\nby the SDK, and\n  {by_express}\nby the shorter way"
+        )
+        .into()),
+    }
+}
+
 datatest_stable::harness! {
+    { test = says_the_same_either_way, root = "tests/scenarios", pattern = r"\.txt$" },
+    { test = says_the_same_either_way, root = "tests/tales", pattern = r"\.txt$" },
     { test = goes_as_written, root = "tests/scenarios", pattern = r"^[^/]+\.txt$" },
     { test = keeps_every_promise, root = "tests/scenarios", pattern = r"^[^/]+\.txt$" },
     { test = stays_good, root = "tests/tales", pattern = r"\.txt$" },

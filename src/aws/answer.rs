@@ -11,7 +11,7 @@ use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::{
     AfterDeserializationInterceptorContextRef, BeforeDeserializationInterceptorContextMut,
 };
-use aws_smithy_runtime_api::client::orchestrator::Metadata;
+use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, Metadata};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::ConfigBag;
@@ -60,14 +60,11 @@ impl Intercept for Answers {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        is_bounded(context.response())?;
         let body = context.response_mut().body_mut();
-        match body.bytes().map(<[u8]>::len) {
-            Some(length) if length > LARGEST => return Err(NoAnswer::TooLarge.into()),
-            Some(_) => {}
-            None => {
-                let whole = std::mem::replace(body, SdkBody::taken());
-                *body = SdkBody::from_body_1_x(Limited::new(whole, LARGEST));
-            }
+        if body.bytes().is_none() {
+            let whole = std::mem::replace(body, SdkBody::taken());
+            *body = SdkBody::from_body_1_x(Limited::new(whole, LARGEST));
         }
         Ok(())
     }
@@ -78,17 +75,28 @@ impl Intercept for Answers {
         _: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let response = context.response();
-        // A refusal says by its code what it is.
-        if !response.status().is_success() {
-            return Ok(());
+        match config.load::<Metadata>() {
+            Some(asked) => is_whole(asked, context.response()),
+            None => Ok(()),
         }
-        let body = response.body().bytes().ok_or(NoAnswer::Unread)?;
-        if let Some(asked) = config.load::<Metadata>() {
-            check(asked.service(), asked.name(), body)?;
-        }
-        Ok(())
     }
+}
+
+/// What is in memory already may not be larger than what would have been let in.
+pub(super) fn is_bounded(response: &HttpResponse) -> Result<(), BoxError> {
+    match response.body().bytes().map(<[u8]>::len) {
+        Some(length) if length > LARGEST => Err(NoAnswer::TooLarge.into()),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn is_whole(asked: &Metadata, response: &HttpResponse) -> Result<(), BoxError> {
+    // A refusal says by its code what it is.
+    if !response.status().is_success() {
+        return Ok(());
+    }
+    let body = response.body().bytes().ok_or(NoAnswer::Unread)?;
+    Ok(check(asked.service(), asked.name(), body)?)
 }
 
 fn check(service: &str, action: &str, body: &[u8]) -> Result<(), NoAnswer> {

@@ -8,6 +8,10 @@ use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::ProvideCredentials;
+#[cfg(feature = "drill")]
+use aws_smithy_async::time::TimeSource;
+#[cfg(feature = "drill")]
+use aws_smithy_runtime_api::client::http::HttpConnector;
 
 use super::answer::Answers;
 use super::memory::Memory;
@@ -15,7 +19,7 @@ use super::pace::Pace;
 use super::{Aws, AwsError};
 
 const CONNECT: Duration = Duration::from_secs(3);
-const ATTEMPT: Duration = Duration::from_secs(10);
+pub(super) const ATTEMPT: Duration = Duration::from_secs(10);
 /// Moving an address can cut the very connection that asks for it.
 const ATTEMPT_AT_OWN_ADDRESS: Duration = Duration::from_secs(5);
 
@@ -82,9 +86,24 @@ impl Aws {
                     .interceptor(Answers)
                     .build(),
             ),
+            #[cfg(feature = "drill")]
+            express: None,
             pace: Pace::default(),
             memory: Memory::default(),
         }
+    }
+
+    /// What it looks at, it asks the connector for, without the SDK around it.
+    #[cfg(feature = "drill")]
+    #[must_use]
+    pub fn by_express(
+        mut self,
+        access_key: &str,
+        connector: impl HttpConnector + 'static,
+        time: impl TimeSource + 'static,
+    ) -> Self {
+        self.express = Some(super::express::Express::new(access_key, connector, time));
+        self
     }
 }
 

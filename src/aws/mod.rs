@@ -7,8 +7,11 @@ mod answer;
 mod call;
 mod client;
 mod convert;
+mod describe;
 mod errors;
 mod existing;
+#[cfg(feature = "drill")]
+mod express;
 mod fits;
 #[cfg(all(test, feature = "drill"))]
 mod hostile;
@@ -42,6 +45,9 @@ pub struct Aws {
     autoscaling: aws_sdk_autoscaling::Client,
     cloudwatch: aws_sdk_cloudwatch::Client,
     sqs: aws_sdk_sqs::Client,
+    /// How a drill looks that is in a hurry.
+    #[cfg(feature = "drill")]
+    express: Option<express::Express>,
     pace: Pace,
     memory: Memory,
 }

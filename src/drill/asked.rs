@@ -22,7 +22,6 @@ use super::CONTROLLER;
 use super::connector::Shared;
 use super::guest::Guest;
 use super::time::VirtualTime;
-use crate::aws::Aws;
 use crate::reconcile::{Runner, Teller};
 use crate::spec;
 
@@ -188,7 +187,7 @@ async fn in_the_dark(shared: &Shared) -> Vec<String> {
 
 async fn serve(shared: &Shared, belongings: &str) -> Infallible {
     let mut runner = Runner::<Guest> {
-        aws: Aws::from_config(&shared.sdk_config(CONTROLLER)),
+        aws: shared.aws(CONTROLLER),
         host: None,
         clock: shared.time.clock(),
         teller: Teller::silent(),

@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use aws_config::identity::IdentityCache;
 use aws_config::{BehaviorVersion, Region as RegionName, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -30,6 +31,7 @@ use tokio::time::Instant;
 
 use super::blows::{Blow, Blows, Fall, Nap, When};
 use super::time::VirtualTime;
+use crate::aws::Aws;
 
 /// How long a client waits for an answer when nobody told it otherwise.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -55,6 +57,17 @@ pub struct Shared {
     /// Who is frozen, until when.
     frozen: Arc<Mutex<BTreeMap<String, Instant>>>,
     pub time: VirtualTime,
+    way: Way,
+}
+
+/// How runners look at the region. What they see and do is the same either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Way {
+    /// Through the whole of the SDK.
+    #[default]
+    Sdk,
+    /// By its serializers and parsers alone, for drills by the thousand.
+    Express,
 }
 
 impl Shared {
@@ -67,7 +80,13 @@ impl Shared {
             heard: Arc::new(Notify::new()),
             frozen: Arc::default(),
             time,
+            way: Way::default(),
         }
+    }
+
+    #[must_use]
+    pub fn by(self, way: Way) -> Self {
+        Self { way, ..self }
     }
 
     /// Until when this runner is frozen, if it is.
@@ -118,6 +137,23 @@ impl Shared {
         self.changed.notified().await;
     }
 
+    /// AWS, as `caller` sees it.
+    pub fn aws(&self, caller: &str) -> Aws {
+        let aws = Aws::from_config(&self.sdk_config(caller));
+        match self.way {
+            Way::Sdk => aws,
+            Way::Express => aws.by_express(caller, self.line(caller), self.time),
+        }
+    }
+
+    fn line(&self, caller: &str) -> Line {
+        Line {
+            shared: self.clone(),
+            caller: caller.to_owned(),
+            read_timeout: READ_TIMEOUT,
+        }
+    }
+
     /// What AWS's clients need to speak to the region as `caller`.
     pub fn sdk_config(&self, caller: &str) -> SdkConfig {
         // Everyone signs with their own name: so the region knows whose role it is.
@@ -126,13 +162,11 @@ impl Shared {
             .behavior_version(BehaviorVersion::latest())
             .region(RegionName::new(self.lock().settings().name.clone()))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
+            // They never expire, and a cache draws when it renews them.
+            .identity_cache(IdentityCache::no_cache())
             .time_source(self.time)
             .sleep_impl(TokioSleep::new())
-            .http_client(Line {
-                shared: self.clone(),
-                caller: caller.to_owned(),
-                read_timeout: READ_TIMEOUT,
-            })
+            .http_client(self.line(caller))
             .build()
     }
 }

@@ -39,6 +39,7 @@ pub mod time;
 use std::io;
 
 use self::blows::{Blow, Blows};
+pub use self::connector::Way;
 use self::scenario::Scenario;
 use crate::report::Rehearsal;
 
@@ -58,6 +59,16 @@ pub fn rehearse_struck(
     seed: u64,
     blows: &[Blow],
 ) -> io::Result<(Rehearsal, Blows)> {
+    rehearse_by(Way::Sdk, scenario, seed, blows)
+}
+
+/// The same, by a way that may be a shorter one.
+pub fn rehearse_by(
+    way: Way,
+    scenario: &Scenario,
+    seed: u64,
+    blows: &[Blow],
+) -> io::Result<(Rehearsal, Blows)> {
     // The SDK draws its jitter here.
     fastrand::seed(seed);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -65,5 +76,6 @@ pub fn rehearse_struck(
         .start_paused(true)
         .build()?;
     let local = tokio::task::LocalSet::new();
-    Ok(local.block_on(&runtime, perform::perform(scenario, seed, blows)))
+    let performed = perform::perform(scenario, seed, blows, way);
+    Ok(local.block_on(&runtime, performed))
 }

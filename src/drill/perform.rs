@@ -9,7 +9,7 @@ use rehome_region::record::Tags;
 use rehome_region::{Faults, Region, Settings, Truth, What};
 
 use super::blows::{Blow, Blows};
-use super::connector::Shared;
+use super::connector::{Shared, Way};
 use super::ledger::Ledger;
 use super::promises::{Evidence, judge};
 use super::scenario::{Deed, End, Expectation, Line, Scenario};
@@ -17,7 +17,7 @@ use super::setting;
 use super::stage::Stage;
 use super::time::VirtualTime;
 use super::{judge as court, narrate, roles};
-use crate::aws::{Adoption, Aws, Focus, Outcome};
+use crate::aws::{Adoption, Focus, Outcome};
 use crate::ids::{AllocationId, VolumeId, VolumeName};
 use crate::plan;
 use crate::report::{Rehearsal, Verdict, seconds};
@@ -37,7 +37,12 @@ pub(super) const OPERATOR: &str = "operator";
 const OWNER: &str = "owner";
 
 /// Performs the scenario and judges it.
-pub async fn perform(scenario: &Scenario, seed: u64, blows: &[Blow]) -> (Rehearsal, Blows) {
+pub async fn perform(
+    scenario: &Scenario,
+    seed: u64,
+    blows: &[Blow],
+    way: Way,
+) -> (Rehearsal, Blows) {
     let time = VirtualTime::start();
     let settings = Settings {
         seed,
@@ -57,7 +62,7 @@ pub async fn perform(scenario: &Scenario, seed: u64, blows: &[Blow]) -> (Rehears
     let spec = setting::people(&mut region, scenario, spec, time.now());
     roles::give(&mut region, &spec, scenario.lack.as_ref());
     let blows = [blows, &scenario.strikes].concat();
-    let shared = Shared::new(region, time).struck(&blows);
+    let shared = Shared::new(region, time).struck(&blows).by(way);
     let weather = scenario.weather.clone();
     let poll_every = weather.poll.unwrap_or(POLL_EVERY);
     let stage = Stage::under(shared, spec, poll_every, scenario.function, weather);
@@ -322,7 +327,7 @@ impl Teller<'_> {
                 .map(|id| AllocationId::new(id.as_str()))
                 .collect(),
         };
-        let aws = Aws::from_config(&self.stage.shared.sdk_config(OWNER));
+        let aws = self.stage.shared.aws(OWNER);
         if let Err(error) = aws.adopt(&spec.name, &adoption).await {
             self.unsettled.push(format!("cannot adopt: {error}"));
             return;
@@ -336,7 +341,7 @@ impl Teller<'_> {
     /// As `rehome switchover` does. Whoever only tries takes no for an answer.
     async fn switchover(&mut self, must: bool) {
         let spec = self.stage.spec.clone();
-        let aws = Aws::from_config(&self.stage.shared.sdk_config(OPERATOR));
+        let aws = self.stage.shared.aws(OPERATOR);
         let world = aws.observe(&spec, Focus::ALL, None).await;
         let now = self.stage.now();
         let asked = match plan::switchover(&world, &spec, None, now) {

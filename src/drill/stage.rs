@@ -21,7 +21,6 @@ use super::guest::Guest;
 use super::narrate::{Remark, remark};
 use super::promises::Conditions;
 use super::scenario::Weather;
-use crate::aws::Aws;
 use crate::reconcile::{Left, Runner, Stay, Teller, Visit};
 use crate::report::Kind;
 use crate::spec::GroupSpec;
@@ -303,7 +302,7 @@ impl Stage {
             }
         });
         Runner {
-            aws: Aws::from_config(&self.shared.sdk_config(who)),
+            aws: self.shared.aws(who),
             host,
             clock: self.shared.time.clock_ahead(ahead),
             teller,

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::drill::{DrillError, quietly, spread};
 use crate::drill::blows::{Blow, Blows, When};
-use crate::drill::rehearse_struck;
 use crate::drill::scenario::Scenario;
+use crate::drill::{Way, rehearse_by};
 use crate::report::{Rehearsal, terminal};
 
 /// How many failures of one scenario are told.
@@ -211,7 +211,7 @@ impl Tale<'_> {
     }
 
     fn perform(&self, plan: &[Blow], tally: &mut Tally) -> Result<Blows, DrillError> {
-        let performed = quietly(|| rehearse_struck(self.scenario, self.seed, plan));
+        let performed = quietly(|| rehearse_by(Way::Express, self.scenario, self.seed, plan));
         let (rehearsal, blows) = performed.map_err(|source| DrillError::Io {
             what: "cannot start a drill".to_owned(),
             source,

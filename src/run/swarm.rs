@@ -6,10 +6,11 @@ use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 
 use super::drill::{DrillError, TALE, quietly, spread};
+use crate::drill::blows::Blows;
 use crate::drill::scenario::{self, Scenario};
 use crate::drill::swarm::{draw, name_strikes, shrink};
-use crate::drill::{rehearse, rehearse_struck};
-use crate::report::terminal;
+use crate::drill::{Way, rehearse_by};
+use crate::report::{Rehearsal, terminal};
 
 /// How many tales that went wrong are shrunk and told.
 const TOLD: usize = 5;
@@ -40,7 +41,7 @@ pub fn swarm(
     let tales = usize::try_from(count).unwrap_or(usize::MAX);
     let results = spread(tales, jobs, |index| {
         let seed = first.wrapping_add(index as u64);
-        let rehearsal = quietly(|| rehearse(&tale(seed, &draw(seed))?, seed).map_err(unstarted))?;
+        let rehearsal = quietly(|| perform(&tale(seed, &draw(seed))?, seed).map_err(unstarted))?.0;
         let faults = (!rehearsal.succeeded()).then(|| terminal::faults(&rehearsal));
         let wrong = faults.as_ref().and_then(|faults| faults.first()).cloned();
         let mut swarmed = swarmed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -53,6 +54,10 @@ pub fn swarm(
     });
     results.into_iter().collect::<Result<(), _>>()?;
     Ok(swarmed.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn perform(tale: &Scenario, seed: u64) -> std::io::Result<(Rehearsal, Blows)> {
+    rehearse_by(Way::Express, tale, seed, &[])
 }
 
 fn tale(seed: u64, text: &str) -> Result<Scenario, DrillError> {
@@ -102,14 +107,14 @@ fn shrunk(seed: u64, faults: &[String]) -> String {
         let Ok(scenario) = tale(seed, text) else {
             return false;
         };
-        quietly(|| rehearse(&scenario, seed)).is_ok_and(|rehearsal| {
+        quietly(|| perform(&scenario, seed)).is_ok_and(|(rehearsal, _)| {
             let faults = terminal::faults(&rehearsal);
             faults.iter().any(|fault| Some(kind(fault)) == wrong)
         })
     };
     let short = shrink(&draw(seed), is_bad);
     let told = tale(seed, &short).ok().and_then(|scenario| {
-        let (_, blows) = quietly(|| rehearse_struck(&scenario, seed, &[])).ok()?;
+        let (_, blows) = quietly(|| perform(&scenario, seed)).ok()?;
         Some(blows)
     });
     match told {

@@ -88,9 +88,9 @@ impl Aws {
         };
         existing(wanted, async |ids: Vec<String>| {
             let answer = self
-                .call(&ask, async || {
+                .ask(&ask, || {
                     let request = self.ec2.describe_addresses();
-                    request.set_allocation_ids(Some(ids.clone())).send().await
+                    request.set_allocation_ids(Some(ids.clone()))
                 })
                 .await?;
             Ok(answer.addresses.unwrap_or_default())
@@ -112,9 +112,9 @@ impl Aws {
             .set_values(Some(keys))
             .build();
         let answer = self
-            .call(&ask, async || {
+            .ask(&ask, || {
                 let request = self.ec2.describe_addresses();
-                request.filters(filter.clone()).send().await
+                request.filters(filter.clone())
             })
             .await?;
         let addresses = answer.addresses.unwrap_or_default();

@@ -39,7 +39,7 @@ impl Aws {
         let mut next: Option<String> = None;
         loop {
             let page = self
-                .call(&ask, async || {
+                .ask(&ask, || {
                     self.cloudwatch
                         .describe_alarms()
                         .set_alarm_names(Some(names.to_vec()))
@@ -47,8 +47,6 @@ impl Aws {
                         .alarm_types(AlarmType::CompositeAlarm)
                         .max_records(100)
                         .set_next_token(next.clone())
-                        .send()
-                        .await
                 })
                 .await?;
             if page.metric_alarms.is_none() && page.composite_alarms.is_none() {

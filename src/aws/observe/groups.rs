@@ -30,7 +30,7 @@ impl Aws {
         let mut next: Option<String> = None;
         loop {
             let page = self
-                .call(&ask, async || {
+                .ask(&ask, || {
                     self.autoscaling
                         .describe_auto_scaling_groups()
                         .set_auto_scaling_group_names(Some(
@@ -38,8 +38,6 @@ impl Aws {
                         ))
                         .max_records(100)
                         .set_next_token(next.clone())
-                        .send()
-                        .await
                 })
                 .await?;
             found.extend(page.auto_scaling_groups.unwrap_or_default());
@@ -60,12 +58,10 @@ impl Aws {
             format!("look at the lifecycle hooks of {group}"),
         );
         let answer = self
-            .call(&ask, async || {
+            .ask(&ask, || {
                 self.autoscaling
                     .describe_lifecycle_hooks()
                     .auto_scaling_group_name(group.as_str())
-                    .send()
-                    .await
             })
             .await?;
         let read = answer.lifecycle_hooks();

@@ -178,9 +178,9 @@ impl Aws {
         };
         existing(wanted, async |ids: Vec<String>| {
             let answer = self
-                .call(&ask, async || {
+                .ask(&ask, || {
                     let request = self.ec2.describe_instances();
-                    request.set_instance_ids(Some(ids.clone())).send().await
+                    request.set_instance_ids(Some(ids.clone()))
                 })
                 .await?;
             let reservations = answer.reservations.unwrap_or_default();

@@ -122,15 +122,13 @@ impl Aws {
         let mut next: Option<String> = None;
         loop {
             let page = self
-                .call(&ask, async || {
+                .ask(&ask, || {
                     self.ec2
                         .describe_snapshots()
                         .owner_ids("self")
                         .set_filters(Some(filters.clone()))
                         .max_results(1000)
                         .set_next_token(next.clone())
-                        .send()
-                        .await
                 })
                 .await?;
             let snapshots = page.snapshots.unwrap_or_default();
@@ -159,9 +157,9 @@ impl Aws {
         };
         existing(wanted, async |ids: Vec<String>| {
             let answer = self
-                .call(&ask, async || {
+                .ask(&ask, || {
                     let request = self.ec2.describe_snapshots().owner_ids("self");
-                    request.set_snapshot_ids(Some(ids.clone())).send().await
+                    request.set_snapshot_ids(Some(ids.clone()))
                 })
                 .await?;
             Ok(answer.snapshots.unwrap_or_default())

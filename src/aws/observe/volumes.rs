@@ -93,14 +93,12 @@ impl Aws {
         let mut next: Option<String> = None;
         loop {
             let page = self
-                .call(&ask, async || {
+                .ask(&ask, || {
                     self.ec2
                         .describe_volumes()
                         .set_filters(Some(filters.clone()))
                         .max_results(500)
                         .set_next_token(next.clone())
-                        .send()
-                        .await
                 })
                 .await?;
             let volumes = page.volumes.unwrap_or_default();
@@ -129,9 +127,9 @@ impl Aws {
         };
         existing(wanted, async |ids: Vec<String>| {
             let answer = self
-                .call(&ask, async || {
+                .ask(&ask, || {
                     let request = self.ec2.describe_volumes();
-                    request.set_volume_ids(Some(ids.clone())).send().await
+                    request.set_volume_ids(Some(ids.clone()))
                 })
                 .await?;
             Ok(answer.volumes.unwrap_or_default())

@@ -47,7 +47,7 @@ impl Stand {
             ));
         }
         let shared = Shared::new(region, time);
-        let aws = Aws::from_config(&shared.sdk_config("daemon"));
+        let aws = shared.aws("daemon");
         let config = Rc::new(parse("rehome.toml", &text).unwrap());
         Self {
             shared,

@@ -67,7 +67,7 @@ impl Mapping {
             SignedDuration::from_secs(15),
         );
         tokio::task::spawn_local(Rc::clone(&stage).play_region());
-        let aws = |who| Aws::from_config(&stage.shared.sdk_config(who));
+        let aws = |who| stage.shared.aws(who);
         let function = || {
             let aws = aws("function");
             Rc::new(Function::new(aws, config.clone(), time.clock()))
