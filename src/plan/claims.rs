@@ -11,23 +11,32 @@ use crate::ids::InstanceId;
 use crate::spec::GroupSpec;
 use crate::world::{Group, Lifecycle, Snapshot, Standing, Term, Volume};
 
-/// The claims and what was made for the same move and the same heir beside them, of a
-/// lower epoch; None if there is nothing like that. A runner whose copy failed makes
-/// another, of the next epoch, and may not see yet what others made meanwhile.
+/// The claims, and beside them what was made for the same move and the same heir, of a
+/// lower epoch. A runner whose copy failed makes another, of the next epoch, and may not
+/// see yet what others made meanwhile.
 pub(super) fn with_rivals<'a>(
     claims: &[&'a Volume],
     active: impl Iterator<Item = &'a Volume>,
-) -> Option<Vec<&'a Volume>> {
-    let holder = |v: &Volume| term(v).map(|term| term.holder.clone());
-    let beside = |v: &&'a Volume| {
-        let mut same = claims.iter().filter(|claim| claim.id != v.id);
-        same.any(|c| c.incident.is_some() && c.incident == v.incident && holder(c) == holder(v))
+) -> Vec<&'a Volume> {
+    let claimed = |v: &&Volume| {
+        let mut claims = claims.iter();
+        claims.any(|claim| claim.id == v.id || are_for_one_heir(claim, v))
     };
-    let rivals: Vec<&Volume> = active.filter(beside).collect();
-    let is_lower = |rival: &&Volume| claims.iter().all(|claim| claim.epoch > rival.epoch);
-    let lower = rivals.into_iter().filter(is_lower);
-    let all: Vec<&Volume> = claims.iter().copied().chain(lower).collect();
-    (all.len() > claims.len()).then_some(all)
+    active.filter(claimed).collect()
+}
+
+fn are_for_one_heir(one: &Volume, other: &Volume) -> bool {
+    let heir = |v: &Volume| term(v).map(|term| term.holder.clone());
+    one.incident.is_some() && one.incident == other.incident && heir(one) == heir(other)
+}
+
+/// Was one of lower epoch captured, and so in use, and none of the claims? Then the epoch
+/// does not say which is the newest.
+pub(super) fn is_belied(claims: &[&Volume], rivals: &[&Volume], snapshots: &[&Snapshot]) -> bool {
+    let was_used = |v: &&Volume| snapshots.iter().any(|s| s.volume == v.id);
+    let is_claim = |v: &&Volume| claims.iter().any(|claim| claim.id == v.id);
+    let mut lower = rivals.iter().filter(|v| !is_claim(v));
+    lower.any(was_used) && !claims.iter().any(was_used)
 }
 
 /// The one that is right, if it can be told.

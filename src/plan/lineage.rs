@@ -65,9 +65,13 @@ impl<'a> Lineage<'a> {
             .filter(|v| Some(v.epoch) == top)
             .copied()
             .collect();
-        let winner = claims::with_rivals(&claims, named.iter().filter(active).copied())
-            .and_then(|rivals| claims::winner(&rivals, &snapshots, group, spec))
-            .or_else(|| claims::winner(&claims, &snapshots, group, spec));
+        let rivals = claims::with_rivals(&claims, named.iter().filter(active).copied());
+        let winner = claims::winner(&rivals, &snapshots, group, spec)
+            .or_else(|| claims::winner(&claims, &snapshots, group, spec))
+            .filter(|winner| {
+                let is_there = !winner.attachments.is_empty();
+                is_there || !claims::is_belied(&claims, &rivals, &snapshots)
+            });
         let current = winner.or_else(|| claims.first().copied());
         let others = named
             .iter()

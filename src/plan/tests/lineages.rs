@@ -347,6 +347,24 @@ fn of_two_epochs_that_began_for_one_heir_the_one_it_has_is_right_and_takes_the_n
     // Neither came to it: where nobody on it could have let go of one, the first.
     let neither = rivals.clone().detached("vol-2").no_agent();
     assert!(words(&neither).contains(&"begin the term of i-1 on data (epoch 4)".to_owned()));
+    // Where the holder has let go of the one that it had, a person has to say.
+    let state = SnapshotState::Completed;
+    let left = rivals.clone().detached("vol-2");
+    let captured = |volume, epoch| {
+        let story = left.clone();
+        story.snapshot("snap-1", volume, epoch, state, at(60), Some("i-1/0"))
+    };
+    let asks = |story: &Story| words(story).concat().contains("two volumes");
+    assert!(asks(&captured("vol-2", 2)));
+    assert!(!asks(&left) && !asks(&captured("vol-3", 3)));
+    assert!(!asks(&captured("vol-2", 2).snapshot(
+        "snap-2",
+        "vol-3",
+        3,
+        state,
+        at(60),
+        None
+    )));
     // What was made for another move, or serves another one, is a newer lineage.
     for newer in [both("i-1", "i-0/2", None), both("i-2", "i-0/1", None)] {
         assert!(words(&newer).contains(&"stop the workload and unmount".to_owned()));
