@@ -35,6 +35,7 @@ use super::describe::Describe;
 
 /// So many answers are kept in mind at most.
 const REMEMBERED: usize = 64;
+/// What the SDK draws for each call, from where our pauses are drawn.
 const SDK_NUMBERS: std::ops::Range<u32> = 1_000_000..10_000_000;
 const NO_WRITER: &str = "the SDK does not say how this is written";
 
@@ -95,8 +96,7 @@ impl Express {
         &self,
         request: &D,
     ) -> Result<D::Output, SdkError<D::Error, HttpResponse>> {
-        // The SDK draws a number for its logs, if there are any, from where our pauses
-        // are drawn: whoever reads the same logs sees the same drill.
+        // It draws only if somebody may read its logs, and so does this.
         let _ = tracing::debug_span!("express", number = fastrand::u32(SDK_NUMBERS));
         let Parts {
             input,
