@@ -1,15 +1,21 @@
 //! When a lifecycle action is completed, and which are kept open until then.
 
+use jiff::SignedDuration;
+
 use super::Seat;
 use super::addresses;
 use super::make::may_have_strays;
 use super::release::ends_as_fence;
-use super::scene::{Keeper, Scene};
+use super::scene::{Keeper, SaturatingTime, Scene};
 use super::step::{Action, Hold, Plan, Reason, Step};
 use super::volumes::{Placed, hangs, missing_volume};
 use super::workload;
 use crate::ids::{InstanceId, VolumeName};
 use crate::world::{Hook, InstanceState, Lifecycle, Member, Standing, Transition, World};
+
+/// Once its successor is in service, Auto Scaling ends the older member within moments;
+/// the launch of the successor may take minutes more than its term.
+const RELIEVED_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 
 pub(super) fn complete(scene: &Scene<'_>, world: &World, placed: &Placed<'_>, plan: &mut Plan) {
     for (id, member) in &scene.group.members {
@@ -126,7 +132,7 @@ fn transient(scene: &Scene<'_>, id: &InstanceId, member: &Member, plan: &mut Pla
     // since the group wants one member.
     let leaves = match member.lifecycle {
         Lifecycle::Terminating => true,
-        Lifecycle::InService => scene.holder.is_some_and(|h| h.id != id) && plan.is_settled(),
+        Lifecycle::InService => plan.is_settled() && was_relieved(scene, id),
         _ => false,
     };
     let closes = leaves && serves_others(scene) && has_hook(scene, Transition::Terminate);
@@ -141,6 +147,21 @@ fn transient(scene: &Scene<'_>, id: &InstanceId, member: &Member, plan: &mut Pla
             instance: id.clone(),
         });
     }
+}
+
+/// The holder came in its place a moment ago. One that Auto Scaling does not end after
+/// all, whatever keeps it, keeps nothing waiting.
+fn was_relieved(scene: &Scene<'_>, id: &InstanceId) -> bool {
+    let Some(holder) = scene.holder.filter(|holder| holder.id != id) else {
+        return false;
+    };
+    let terms = scene.lineages.values().filter_map(|l| l.current);
+    let began = terms.filter_map(|volume| match &volume.standing {
+        Standing::Active(Some(term)) if term.holder == *holder.id => Some(term.since),
+        _ => None,
+    });
+    let came = began.chain(holder.called()).max();
+    came.is_some_and(|came| scene.now < came.saturating_add_or_max(RELIEVED_WITHIN))
 }
 
 /// Belongings in place and healthy; without an agent, in place.
