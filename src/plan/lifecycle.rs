@@ -157,8 +157,8 @@ fn was_relieved(scene: &Scene<'_>, id: &InstanceId) -> bool {
     };
     let terms = scene.lineages.values().filter_map(|l| l.current);
     let began = terms.filter_map(|volume| match &volume.standing {
-        Standing::Active(Some(term)) if term.holder == *holder.id => Some(term.since),
-        _ => None,
+        Standing::Active(term) => term.as_ref().map(|term| term.since),
+        Standing::New | Standing::Superseded => None,
     });
     let came = began.chain(holder.called()).max();
     came.is_some_and(|came| scene.now < came.saturating_add_or_max(RELIEVED_WITHIN))

@@ -325,7 +325,14 @@ fn a_member_on_its_way_is_waited_for_by_whoever_serves_it() {
         InstanceState::Running,
         at(-90_000),
     );
-    expect(&relieved, &comes);
+    expect(&relieved.clone().at(599), &comes);
+    // One that stays for good keeps nothing waiting: snapshots are due.
+    expect(&relieved.clone().at(600), &[]);
+    let gateway = relieved.clone().only_addresses();
+    expect(&gateway, &[]);
+    let just_launched = gateway.instance("i-1", InstanceState::Running, at(0));
+    expect(&just_launched.clone().at(599), &comes);
+    expect(&just_launched.at(600), &[]);
     expect(&relieved.here("i-2", None, Workload::Stopped), &[]);
     let without = |transition| {
         let mut story = other.clone();
