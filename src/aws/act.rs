@@ -11,7 +11,6 @@ mod snapshots;
 mod volumes;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use aws_sdk_ec2::types::Tag;
 use jiff::Timestamp;
@@ -20,17 +19,16 @@ use self::addresses::Move;
 use self::appoint::Appointment;
 use self::snapshots::Shot;
 use super::call::Ask;
+use super::client::ATTEMPT;
 use super::token::Wish;
 use super::{Aws, AwsError, pace};
 use crate::ids::VolumeId;
 use crate::plan::step::Step;
 use crate::spec::GroupSpec;
 
-/// Between a look and the change that rests on it, a volume may be attached and
-/// written to: that takes three seconds at least.
-const MOMENT: Duration = Duration::from_secs(3);
-/// How often it is looked again for an answer within that.
+/// How often what a change rests on is looked at for answers of one moment.
 const LOOKS: usize = 3;
+const NO_MOMENT: &str = "AWS answers too seldom to say what is so at one moment";
 
 /// How a step ended, if it did not fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -237,21 +235,20 @@ impl Aws {
         .map(|_| ())
     }
 
-    /// What a change rests on is asked for together, and answered within a moment:
-    /// of two answers, one may be as old as the other one was waited for.
+    /// What a change rests on is asked for together. Where one answer came and another
+    /// had to be asked for again, the first is too old by then, and all is asked anew.
     async fn in_one_moment<T>(
         &self,
         look: impl AsyncFn() -> Result<T, AwsError>,
-    ) -> Result<T, AwsError> {
+    ) -> Result<Option<T>, AwsError> {
         for _ in 0..LOOKS {
             let asked = pace::now();
             let seen = look().await?;
-            if pace::now().duration_since(asked) <= MOMENT {
-                return Ok(seen);
+            if pace::now().duration_since(asked) < ATTEMPT {
+                return Ok(Some(seen));
             }
         }
-        let why = "AWS answers too slowly to say what is so at one moment";
-        Err(AwsError::garbled("look before a change", "", why))
+        Ok(None)
     }
 
     /// One volume as it is this moment; None if there is none of that id.

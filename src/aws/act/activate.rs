@@ -33,7 +33,9 @@ impl Aws {
                 self.markers_now(spec, !marked.is_empty())
             )
         };
-        let (now, shown, markers) = self.in_one_moment(look).await?;
+        let Some((now, shown, markers)) = self.in_one_moment(look).await? else {
+            return Outcome::overtaken(super::NO_MOMENT);
+        };
         for of in volumes {
             if let Some(newer) = newer_in_use(of, &shown) {
                 return Outcome::overtaken(format!(

@@ -18,7 +18,9 @@ impl Aws {
             Some(id) => self.instance_now(id).await,
         };
         let look = async || tokio::try_join!(self.volume_now(volume), holder());
-        let (now, holder) = self.in_one_moment(look).await?;
+        let Some((now, holder)) = self.in_one_moment(look).await? else {
+            return Ok(Some(super::NO_MOMENT.to_owned()));
+        };
         Ok(why_not_quiet(
             volume,
             now.as_ref(),
