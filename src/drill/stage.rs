@@ -112,6 +112,11 @@ impl Stage {
         let weather = &self.weather;
         let clocks = [weather.controller_clock.abs(), weather.agent_clock.abs()];
         Conditions {
+            looks_every: if self.function {
+                SCHEDULE
+            } else {
+                self.poll_every
+            },
             hears_after: self.hears_after(),
             sees_after: self.sees_after(),
             clocks_off: clocks.into_iter().max().unwrap_or_default(),

@@ -203,14 +203,18 @@ fn last_launch(evidence: &Evidence<'_>, than: &str, at: Timestamp) -> Timestamp 
         .unwrap_or(Timestamp::MIN)
 }
 
-/// When a person last changed the group's size. While it wants more members
-/// than can be explained, nothing is changed.
+/// When a person last changed the group's size, and a runner has seen it. While it wants
+/// more members than can be explained, nothing is changed; and no event says so.
 fn resized(evidence: &Evidence<'_>, at: Timestamp) -> Timestamp {
     let until = evidence.entries.iter().take_while(|entry| entry.at <= at);
     let changes = until.filter(|entry| {
         matches!(&entry.what, What::Call { action, .. } if action == "UpdateAutoScalingGroup")
     });
-    changes.last().map_or(Timestamp::MIN, |entry| entry.at)
+    let seen = |entry: &Entry| entry.at.checked_add(evidence.conditions.looks_every);
+    let seen = changes
+        .last()
+        .map(|entry| seen(entry).unwrap_or(Timestamp::MAX));
+    seen.map_or(Timestamp::MIN, |seen| seen.min(at))
 }
 
 /// When everything was in place on this instance; it must be, by now. Where

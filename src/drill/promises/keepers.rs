@@ -34,6 +34,8 @@ impl Way<'_> {
 /// What every runner has to live with, whatever it does.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Conditions {
+    /// How often a runner looks that nothing wakes.
+    pub looks_every: SignedDuration,
     /// How much later than it happens a runner outside of the instances hears of it.
     pub hears_after: SignedDuration,
     /// By how much what a describe shows may be old.

@@ -118,3 +118,25 @@ fn what_is_stuck_on_its_way_is_waited_for_until_the_instance_is_down() {
     // What goes at once keeps nobody.
     closes(stuck().at(310, "aws", gone("vol-9")), 900).breaks(8, "after its part was done");
 }
+
+/// What a person says of a group's size is no event.
+#[test]
+fn an_action_waits_for_the_next_look_at_a_group_that_wanted_more() {
+    let closed_at = |second| {
+        let resized = What::Call {
+            service: "autoscaling".into(),
+            action: "UpdateAutoScalingGroup".into(),
+            target: "orders-db".into(),
+            outcome: Outcome::Ok,
+        };
+        let mut tale = moved().at(400, "owner", resized).at(
+            second,
+            NEW,
+            closed(NEW, "LAUNCHING", Closed::Continue),
+        );
+        tale.1.looks_every = SignedDuration::from_mins(5);
+        tale
+    };
+    closed_at(760).holds(8);
+    closed_at(761).breaks(8, "after its part was done");
+}
