@@ -153,7 +153,9 @@ fn ran_out(
     // Only a replacement ends that, where nobody on the instance can say what
     // force would lose.
     let hangs = launch && !evidence.spec.agent && evidence.hangs_on(instance, at);
-    evidence.is_dark(instance, at) || nobody_knew || hangs
+    // Nor can anybody say it for a machine that still boots: it may never come up.
+    let boots = launch && evidence.spec.agent && booted(evidence, instance, at) == Timestamp::MIN;
+    evidence.is_dark(instance, at) || nobody_knew || hangs || boots
 }
 
 /// When it was last able to begin.

@@ -2,6 +2,12 @@
 
 use super::*;
 
+/// The heir has booted.
+fn up() -> Tale {
+    let instance = NEW.into();
+    Tale::default().at(1, "aws", What::Booted { instance })
+}
+
 #[test]
 fn closing_an_action_too_early_too_late_or_not_at_all_breaks_the_eighth_promise() {
     moved()
@@ -37,7 +43,7 @@ fn a_launch_whose_volume_is_stuck_on_its_way_off_may_run_out_where_there_is_no_a
         forced: false,
     };
     let ends = |second: i64, scenario: &str| {
-        let tale = Tale::default().at(100, "aws", leaves.clone()).at(
+        let tale = up().at(100, "aws", leaves.clone()).at(
             100 + second,
             "aws",
             closed(NEW, "LAUNCHING", Closed::TimedOut),
@@ -51,10 +57,19 @@ fn a_launch_whose_volume_is_stuck_on_its_way_off_may_run_out_where_there_is_no_a
 
 #[test]
 fn an_action_kept_open_for_as_long_as_aws_allows_may_end_undone() {
-    let ends = |how| Tale::default().at(100, "aws", closed(NEW, "LAUNCHING", how));
+    let ends = |how| up().at(100, "aws", closed(NEW, "LAUNCHING", how));
     ends(Closed::GlobalTimeout).holds(8);
     ends(Closed::TimedOut).breaks(8, "ended by TimedOut");
-    let done = moved().at(226, "aws", closed(NEW, "LAUNCHING", Closed::GlobalTimeout));
+    // A machine that never came up could not say that it is well.
+    let boots = Tale::default().at(100, "aws", closed(NEW, "LAUNCHING", Closed::TimedOut));
+    boots.holds(8);
+    assert!(boots.judged(8, "no-agent", &BTreeMap::new(), &[]).is_err());
+    let instance = NEW.into();
+    let done = moved().at(225, "aws", What::Booted { instance }).at(
+        226,
+        "aws",
+        closed(NEW, "LAUNCHING", Closed::GlobalTimeout),
+    );
     done.breaks(8, "ended by GlobalTimeout");
 }
 
