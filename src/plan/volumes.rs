@@ -161,7 +161,7 @@ fn newest<'a>(
         _ if volume.zone == heir.member.zone => {
             // Its predecessor still has it; `release` says what is waited for.
             if given_up && !scene.is_quiet(volume) && !scene.is_in_reach(volume) {
-                Next::OutOfReach
+                out_of_reach(scene, lineage, plan)
             } else {
                 Next::Wait
             }
@@ -182,7 +182,7 @@ fn newest<'a>(
                 completes(scene, snapshot, plan);
                 Next::Wait
             }
-            _ if given_up && !scene.is_in_reach(volume) => Next::OutOfReach,
+            _ if given_up && !scene.is_in_reach(volume) => out_of_reach(scene, lineage, plan),
             _ => Next::Wait,
         },
     }
@@ -230,15 +230,21 @@ fn missing<'a>(
         plan.hold(hold);
         return Next::Wait;
     }
-    // The volume went with its instance; what it held is on its way.
-    if let Some(snapshot) = lineage
-        .uploading()
-        .find(|s| scene.now < scene.capture_due(s))
-    {
-        completes(scene, snapshot, plan);
-        return Next::Wait;
+    // The volume went with its instance; what it held may be on its way.
+    out_of_reach(scene, lineage, plan)
+}
+
+/// Whatever became of the volume and of who had it, and whether that can be seen just
+/// now: a clean capture of it that is on its way is waited for.
+fn out_of_reach<'a>(scene: &Scene<'a>, lineage: &Lineage<'a>, plan: &mut Plan) -> Next<'a> {
+    let mut uploads = lineage.uploading();
+    match uploads.find(|s| scene.now < scene.capture_due(s)) {
+        Some(snapshot) => {
+            completes(scene, snapshot, plan);
+            Next::Wait
+        }
+        None => Next::OutOfReach,
     }
-    Next::OutOfReach
 }
 
 pub(super) fn missing_volume(name: &VolumeName) -> Reason {

@@ -73,6 +73,32 @@ fn of_two_captures_the_complete_one_is_restored_and_one_from_before_the_last_sta
     assert!(!captured(10), "it may have written in that very moment");
 }
 
+/// One describe of an instance that had let go of everything failed, and with all
+/// deadlines long over an older set was restored: tale 15034695 of the swarm.
+#[test]
+fn a_capture_on_its_way_is_waited_for_though_its_instance_is_not_described() {
+    for zone in ["a", "b"] {
+        let story = |started| {
+            let set = Some("live/1");
+            let mut story = Story::replacement(zone)
+                .snapshot("snap-1", "vol-1", 1, Completed, at(-600), set)
+                .here("i-new", None, Workload::Stopped)
+                .address_on("i-new")
+                .at(1800);
+            story.instances().remove(&"i-old".into());
+            let incident = format!("i-old/{}", long_ago().as_millisecond());
+            story.snapshot("snap-2", "vol-1", 1, Pending, at(started), Some(&incident))
+        };
+        let restores = format!("restore data (epoch 2) from snap-1 in {zone}");
+        assert!(!words(&story(1790)).contains(&restores), "{zone}");
+        // Not for ever.
+        assert!(
+            words(&story(1790).at(1790 + 1800)).contains(&restores),
+            "{zone}"
+        );
+    }
+}
+
 /// Two controllers, and reads that lag far behind: tale 5116 of the swarm.
 #[test]
 fn a_superseded_volume_speaks_of_a_newer_one_that_is_not_seen_yet() {
