@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::fallback::{older_set, restore_set};
 use super::lineage::Lineage;
 use super::make::{Next, at_device, blank, restored, without_tags};
-use super::release::{LETS_GO_WITHIN, leave_volume};
+use super::release::LETS_GO_WITHIN;
 use super::scene::{Heir, Keeper, LAG, SaturatingTime, Scene};
 use super::step::{Hold, Plan, Reason, Step};
 use super::terms::{activate, needs_term};
@@ -20,6 +20,9 @@ use crate::world::{
 /// An attachment that takes longer than 90 s is stuck (the figure of the EBS CSI
 /// driver); five minutes more, by which this clock may be ahead.
 const ATTACHES_WITHIN: SignedDuration = SignedDuration::from_secs(90 + 300);
+
+/// For so long after that a member counts as one that is being called in.
+const CALLED_IN_WITHIN: SignedDuration = SignedDuration::from_mins(30);
 
 /// How far the holder's volumes are.
 #[derive(Default)]
@@ -345,7 +348,7 @@ fn leaving(scene: &Scene<'_>, heir: Heir<'_>, spec: &VolumeSpec, volume: &Volume
             !here.disks.contains_key(&volume.id) && !here.mounts.contains_key(&spec.name)
         });
     let is_pair = matches!(scene.spec.kind, Kind::Pair { .. });
-    if is_pair && heir.runs() && hangs(scene, heir.id) {
+    if is_pair && heir.runs() && hangs(scene, heir.id) && came_lately(scene, heir.id) {
         plan.step(Step::Fence {
             instance: heir.id.clone(),
             force: false,
@@ -385,6 +388,18 @@ pub(super) fn hangs(scene: &Scene<'_>, id: &InstanceId) -> bool {
         && current.any(|volume| {
             let is_late = leaves_until(volume).is_some_and(|due| scene.now >= due);
             is_late && volume.attachments.first().is_some_and(leaves)
+        })
+}
+
+/// Has it had nothing for long that it may serve from? One whose volume a person detaches
+/// by hand, or that gets another volume, goes on serving.
+fn came_lately(scene: &Scene<'_>, id: &InstanceId) -> bool {
+    let currents = scene.lineages.values().filter_map(|l| l.current);
+    currents
+        .filter(|volume| volume.attachments.iter().any(|a| a.instance == *id))
+        .all(|volume| {
+            let due = leaves_until(volume);
+            due.is_some_and(|due| scene.now < due.saturating_add_or_max(CALLED_IN_WITHIN))
         })
 }
 
@@ -428,35 +443,35 @@ fn make_room(scene: &Scene<'_>, heir: Heir<'_>, unused: &Volume, plan: &mut Plan
     });
 }
 
-/// A copy that lost, and that this machine, the holder, says it does not use.
-fn unmounted_copy<'a>(scene: &Scene<'a>, id: &VolumeId) -> Option<&'a Volume> {
-    let lost = |lineage: &Lineage<'a>| {
-        let mut others = lineage.others.iter().copied();
-        others.find(|v| v.id == *id && Some(v.epoch) < lineage.top)
-    };
+/// A copy that lost, that somebody told to leave, and that this machine, the holder,
+/// says is not mounted. One that nobody told to leave may be somebody's rescue.
+fn leaving_copy<'a>(scene: &Scene<'a>, spec: &VolumeSpec, id: &VolumeId) -> Option<&'a Volume> {
     let is_unmounted = scene.here.is_some_and(|here| here.mounts.is_empty());
-    let mut lineages = scene.lineages.values();
-    let lost = lineages.find_map(lost)?;
-    (scene.holds_here() && is_unmounted).then_some(lost)
+    if !scene.holds_here() || !is_unmounted || spec.mount.is_none() {
+        return None;
+    }
+    let leaves =
+        |a: &Attachment| matches!(a.state, AttachmentState::Detaching | AttachmentState::Busy);
+    let lineage = scene.lineages.get(&spec.name)?;
+    let mut others = lineage.others.iter().copied();
+    let lost = others.find(|v| v.id == *id && Some(v.epoch) < lineage.top)?;
+    lost.attachments.first().is_some_and(leaves).then_some(lost)
 }
 
 /// It is in the place of the data that won. Its detach may have been stuck since
 /// before the machine was started; by force, nothing of it is lost.
-fn cast_off(scene: &Scene<'_>, heir: Heir<'_>, lost: &Volume, plan: &mut Plan) {
-    leave_volume(lost, heir.id, plan);
-    let leaves = matches!(
-        lost.attachments.first().map(|a| a.state),
-        Some(AttachmentState::Detaching | AttachmentState::Busy)
-    );
+fn cast_off(heir: Heir<'_>, lost: &Volume, now: Timestamp, plan: &mut Plan) {
     let due = heir
         .instance
         .map(|i| i.launched.saturating_add_or_max(LETS_GO_WITHIN));
-    if leaves && due.is_some_and(|due| scene.now >= due) {
+    if due.is_some_and(|due| now >= due) {
         plan.step(Step::TakeBack {
             volume: lost.id.clone(),
             instance: heir.id.clone(),
         });
     }
+    let volume = lost.id.clone();
+    plan.wait(Reason::Detaching { volume });
 }
 
 /// Is its place free, as far as can be told?
@@ -480,8 +495,8 @@ fn attach(
             make_room(scene, heir, unused, plan);
             return true;
         }
-        if let Some(lost) = unmounted_copy(scene, found) {
-            cast_off(scene, heir, lost, plan);
+        if let Some(lost) = leaving_copy(scene, spec, found) {
+            cast_off(heir, lost, scene.now, plan);
             return true;
         }
         plan.hold(Hold::DeviceTaken {

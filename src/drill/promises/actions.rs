@@ -362,20 +362,22 @@ fn quiet_since(
     Ok(since.max(had_until(evidence, instance, at)))
 }
 
-/// Did somebody else begin a term on another volume since this one last wrote?
+/// Did a term begin on another volume than its own since it last wrote?
 fn is_outlived(evidence: &Evidence<'_>, instance: &str, at: Timestamp) -> bool {
-    let own = evidence
-        .ledger
-        .terms
-        .iter()
-        .filter(|t| t.instance == instance);
-    let Some(last) = own.filter_map(|term| term.until).max() else {
+    let terms = evidence.ledger.terms.iter();
+    let own: Vec<_> = terms.filter(|term| term.instance == instance).collect();
+    let Some(last) = own.iter().filter_map(|term| term.until).max() else {
         return false;
     };
     evidence.entries.iter().any(|entry| match &entry.what {
-        What::Tagged { key, value, .. } => {
+        What::Tagged {
+            resource,
+            key,
+            value,
+        } => {
             let begins = key == tags::STATE && value == tags::STATE_ACTIVE;
-            begins && entry.at > last && entry.at <= at
+            let is_own = own.iter().any(|term| term.volume == *resource);
+            begins && !is_own && entry.at > last && entry.at <= at
         }
         _ => false,
     })

@@ -304,7 +304,7 @@ fn a_holder_is_started_after_the_volume_on_its_way_off_has_left() {
 /// (swarm seed 10012666).
 #[test]
 fn a_member_that_a_stuck_volume_hangs_on_is_stopped_where_no_agent_can_say_it_never_came() {
-    let story = |state, now| {
+    let of = |state, now| {
         let story = appointed(
             pair(InstanceState::Stopped, InstanceState::Running),
             "i-b",
@@ -318,13 +318,28 @@ fn a_member_that_a_stuck_volume_hangs_on_is_stopped_where_no_agent_can_say_it_ne
         let mut story = story.no_agent();
         let volume = story.volumes().get_mut(&"vol-1".into()).unwrap();
         volume.attachments[0].since = Some(at(20));
-        words(&story)
+        story
     };
+    let story = |state, now| words(&of(state, now));
     let stop = "fence i-b: stop it".to_owned();
     // Six and a half minutes to come, two to leave.
     assert!(!story(InstanceState::Running, 529).contains(&stop));
     assert!(story(InstanceState::Running, 530).contains(&stop));
     assert!(!story(InstanceState::Stopping, 530).contains(&stop));
+    // One that has served for long is left alone: a person may have detached it, or it
+    // gets a volume more.
+    assert!(story(InstanceState::Running, 530 + 1799).contains(&stop));
+    assert!(!story(InstanceState::Running, 530 + 1800).contains(&stop));
+    let serves = of(InstanceState::Running, 530)
+        .with_logs()
+        .volume("vol-2", "a", 1, term("i-b", long_ago()), Some("i-b"))
+        .of_logs("vol-2");
+    let since = |mut story: Story, since| {
+        let volume = story.volumes().get_mut(&"vol-2".into()).unwrap();
+        volume.attachments[0].since = Some(since);
+        words(&story).contains(&stop)
+    };
+    assert!(!since(serves.clone(), long_ago()) && since(serves, at(20)));
     let down = story(InstanceState::Stopped, 600);
     assert!(
         down.contains(&"detach vol-1 from i-b by force".to_owned()),

@@ -407,23 +407,31 @@ fn a_device_that_something_else_has_is_for_a_person_unless_that_is_unused_or_on_
         assert!(!does(&waits, room) && does(&waits, leaves), "{state:?}");
         assert!(does(&late(state, 490), "detach vol-9 from i-new by force"));
     }
-    // One that was in use does not, unless the machine itself says that it no longer is
-    // (swarm seed 9203581).
+    // One that was in use does not, unless somebody told it to leave and the machine itself
+    // says that it is not mounted (swarm seed 9203581).
     let used = free().volume("vol-9", "b", 0, Standing::Superseded, Some("i-new"));
-    let mut from_afar = used.clone().no_agent();
-    from_afar.world.here = None;
-    assert!(does(&from_afar, taken));
-    let on = |story: &Story, mounted| story.clone().here("i-new", mounted, Workload::Stopped);
-    assert!(does(&on(&used, Some("vol-9")), taken));
-    assert!(does(&on(&used, None), room) && !does(&on(&used, None), taken));
-    let newest = free().volume("vol-9", "b", 1, Standing::Superseded, Some("i-new"));
-    assert!(does(&on(&newest, None), taken));
+    assert!(does(&used, taken));
     let back = "take back vol-9, whose way to i-new is stuck";
     for state in [AttachmentState::Detaching, AttachmentState::Busy] {
-        let goes = on(&used.clone().attachment("vol-9", state), None);
+        let on = |story: &Story, mounted: Option<&str>| {
+            let mut story = story.clone();
+            story.spec.volumes[0].mount = Some("/data".into());
+            let story = story.attachment("vol-9", state);
+            story.here("i-new", mounted, Workload::Stopped)
+        };
+        let goes = on(&used, None);
         let waits = goes.clone().at(119);
         assert!(does(&waits, leaves) && !does(&waits, back), "{state:?}");
-        assert!(does(&goes.at(120), back));
+        assert!(!does(&waits, taken) && does(&goes.clone().at(120), back));
+        assert!(does(&on(&used, Some("vol-9")), taken));
+        let mut raw = goes.clone();
+        raw.spec.volumes[0].mount = None;
+        assert!(does(&raw, taken), "who knows whether it is in use");
+        let mut from_afar = goes.no_agent();
+        from_afar.world.here = None;
+        assert!(does(&from_afar, taken));
+        let newest = free().volume("vol-9", "b", 1, Standing::Superseded, Some("i-new"));
+        assert!(does(&on(&newest, None), taken));
     }
     // And nothing is attached to a machine that does not run.
     let booting = free().instance("i-new", InstanceState::Pending, at(0));

@@ -73,8 +73,8 @@ fn what_is_on_an_instance_that_does_not_end_is_out_of_reach() {
         from: String::new(),
         to: state.into(),
     };
-    let begins = What::Tagged {
-        resource: "vol-2".into(),
+    let begins = |volume: &str| What::Tagged {
+        resource: volume.into(),
         key: crate::tags::STATE.into(),
         value: crate::tags::STATE_ACTIVE.into(),
     };
@@ -90,16 +90,17 @@ fn what_is_on_an_instance_that_does_not_end_is_out_of_reach() {
     };
     older_at(399).breaks(6, "although the newest data could be reached");
     older_at(400).holds(6);
-    let closed_at = |second| {
+    let closed_at = |second, on| {
         let close = closed(OLD, "TERMINATING", Closed::Continue);
         stopping()
             .at(50, "aws", member(OLD, "Terminating:Wait"))
-            .at(second - 1, NEW, begins.clone())
+            .at(second - 1, NEW, begins(on))
             .at(second, "aws", is("shutting-down"))
             .at(second, NEW, close)
     };
-    closed_at(399).breaks(8, "was attached");
-    closed_at(400).holds(8);
+    closed_at(399, "vol-2").breaks(8, "was attached");
+    closed_at(400, "vol-2").holds(8);
+    closed_at(400, "vol-1").breaks(8, "was attached");
     // As long as nothing has taken over, its part is not done.
     let close = closed(OLD, "TERMINATING", Closed::Continue);
     stopping().at(400, NEW, close).breaks(8, "was attached");
