@@ -18,6 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 use self::beats::{Beaten, Beats};
+use self::fresh::uses_older_data;
 pub use self::visiting::{Left, Stay, Visit};
 use crate::aws::{Aws, Focus, Meaning, Outcome};
 use crate::clock::Clock;
@@ -316,6 +317,11 @@ impl<H: Host> Runner<H> {
             memory.focus = rests_on;
             return Turned::Acted;
         }
+        // A zone may be back, and what was looked at last show that of the heir alone.
+        if plan.forsakes && !memory.focus.is_all() && plan.steps.iter().any(uses_older_data) {
+            memory.focus = Focus::ALL;
+            return Turned::Acted;
+        }
         if self.clock.now().duration_since(seen_at) > STALE {
             memory.focus = Focus::ALL;
             return Turned::Acted;
@@ -462,11 +468,6 @@ impl Memory {
         let due = later(self.saw_members?, LOOK_AT_MEMBERS);
         Some(due.max(now))
     }
-}
-
-/// In a plan that forsakes the newest data.
-fn uses_older_data(step: &Step) -> bool {
-    matches!(step, Step::CreateVolume { .. } | Step::Activate { .. })
 }
 
 fn later(now: Timestamp, by: SignedDuration) -> Timestamp {

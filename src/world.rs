@@ -78,6 +78,8 @@ pub struct Group {
     /// Whom the members of a pair name as their holder, and since when. Auto
     /// Scaling decides that for its groups itself.
     pub appointed: Option<Term>,
+    /// Members of a pair that name another one, or nobody: the note failed there.
+    pub unnoted: Vec<InstanceId>,
     /// When alarms moved the group, as far back as it counts; oldest first.
     pub moves: Vec<Timestamp>,
 }

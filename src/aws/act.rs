@@ -65,7 +65,8 @@ impl Aws {
             Step::Fence { .. }
             | Step::StartInstance { .. }
             | Step::ReportUnhealthy { .. }
-            | Step::Appoint { .. } => self.act_on_instance(spec, step).await,
+            | Step::Appoint { .. }
+            | Step::NoteHolder { .. } => self.act_on_instance(spec, step).await,
             Step::Capture { .. }
             | Step::SnapshotLive { .. }
             | Step::Label { .. }
@@ -128,6 +129,11 @@ impl Aws {
                 )
                 .await
             }
+            Step::NoteHolder {
+                on,
+                appointed,
+                moves,
+            } => self.note_holder(spec, on, appointed, moves).await,
             other => misplaced(other),
         }
     }

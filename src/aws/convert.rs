@@ -245,6 +245,7 @@ pub(super) fn group(of: &scaling::AutoScalingGroup) -> Understood<Group> {
         markers,
         hooks: Vec::new(),
         appointed: None,
+        unnoted: Vec::new(),
         moves: tagging::moves(noted.and_then(scaling::TagDescription::value)),
     })
 }

@@ -129,7 +129,7 @@ impl<'a> Lineage<'a> {
             .snapshots
             .iter()
             .filter(move |s| Some(&s.volume) == volume);
-        of_volume.filter_map(|s| Some((self.start_of(s.incident.as_ref()?)?, *s)))
+        of_volume.filter_map(|s| Some((start_within(&self.incident, s.incident.as_ref()?)?, *s)))
     }
 
     /// Clean captures of the newest lineage that are not complete yet.
@@ -156,13 +156,25 @@ impl<'a> Lineage<'a> {
         }
     }
 
-    /// The start a capture's name speaks of; none if it is of another move.
-    #[allow(clippy::option_option)] // of this move, perhaps after another start
-    fn start_of(&self, name: &Incident) -> Option<Option<i64>> {
-        match name.as_str().strip_prefix(self.incident.as_str())? {
-            "" => Some(None),
-            again => again.strip_prefix('/')?.parse().ok().map(Some),
-        }
+    /// Does it say that it is of a term which is over on its volume?
+    pub(super) fn is_of_ended_term(&self, snapshot: &Snapshot) -> bool {
+        let mut all = self.current.iter().chain(&self.others);
+        let volume = all.find(|volume| volume.id == snapshot.volume);
+        let goes_on = |volume: &&&Volume| matches!(volume.standing, Standing::Active(Some(_)));
+        let present = volume.filter(goes_on).map(|volume| incident(Some(volume)));
+        present.is_some_and(|present| {
+            let of = snapshot.incident.as_ref();
+            of.is_some_and(|of| start_within(&present, of).is_none())
+        })
+    }
+}
+
+/// The start a capture's name speaks of; none if it is of another move.
+#[allow(clippy::option_option)] // of this move, perhaps after another start
+fn start_within(of: &Incident, name: &Incident) -> Option<Option<i64>> {
+    match name.as_str().strip_prefix(of.as_str())? {
+        "" => Some(None),
+        again => again.strip_prefix('/')?.parse().ok().map(Some),
     }
 }
 

@@ -68,6 +68,7 @@ pub fn plan(world: &World, spec: &GroupSpec, seat: &Seat, now: Timestamp) -> Pla
     alarms::heed(&scene, world, &mut plan);
     if plan.is_settled() && scene.keeps_house() {
         retire::upkeep(&scene, &placed, &mut plan);
+        pair::note_on_both(&scene, &mut plan);
     }
     plan
 }

@@ -285,6 +285,21 @@ pub(super) fn appoint_other(
     }
 }
 
+/// Where an appointment failed to be written stands the one before it, which
+/// would count again on the day when its heir cannot be read.
+pub(super) fn note_on_both(scene: &Scene<'_>, plan: &mut Plan) {
+    let Some(appointed) = &scene.group.appointed else {
+        return;
+    };
+    let stays = |id: &&InstanceId| may_take_over(scene.instances.get(*id)).is_ok();
+    let notes = scene.group.unnoted.iter().filter(stays);
+    plan.upkeep.extend(notes.map(|on| Step::NoteHolder {
+        on: on.clone(),
+        appointed: appointed.clone(),
+        moves: scene.group.moves.clone(),
+    }));
+}
+
 /// The newest appointment or term counts, whoever wrote it: by a clock that was
 /// ahead of this one, perhaps. And an heir that is on its way down was sent there
 /// before it is appointed, by EC2's clock as well.

@@ -72,16 +72,33 @@ fn label(snapshot: &Snapshot, incident: Incident) -> Option<Step> {
 /// A capture whose call hung, or whose sender stood still, may be carried out when
 /// the next holder writes already. It is called clean, and is a moment of a life.
 fn is_belied(scene: &Scene<'_>, lineage: &Lineage<'_>, snapshot: &Snapshot) -> bool {
+    snapshot.consistency == Consistency::Clean
+        && (was_in_use(scene, lineage, snapshot) || came_second(lineage, snapshot))
+}
+
+/// It began when an instance that was up had the volume.
+fn was_in_use(scene: &Scene<'_>, lineage: &Lineage<'_>, snapshot: &Snapshot) -> bool {
     let Some(volume) = lineage.current.filter(|v| v.id == snapshot.volume) else {
         return false;
     };
     let begun_before = |at: Timestamp| at.saturating_add_or_max(WHOLE_SECONDS) < snapshot.started;
-    snapshot.consistency == Consistency::Clean
-        && volume.attachments.iter().any(|on| {
-            let instance = scene.instances.get(&on.instance);
-            on.since.is_some_and(begun_before)
-                && instance.is_some_and(|i| !i.state.is_down() && begun_before(i.launched))
-        })
+    volume.attachments.iter().any(|on| {
+        let instance = scene.instances.get(&on.instance);
+        on.since.is_some_and(begun_before)
+            && instance.is_some_and(|i| !i.state.is_down() && begun_before(i.launched))
+    })
+}
+
+/// The next term of its volume began on another capture of the same move: whether it
+/// had begun when this one was taken, nobody can tell any more.
+fn came_second(lineage: &Lineage<'_>, snapshot: &Snapshot) -> bool {
+    let came_first = |other: &&Snapshot| {
+        other.volume == snapshot.volume
+            && other.incident == snapshot.incident
+            && other.state == SnapshotState::Completed
+            && other.started < snapshot.started
+    };
+    lineage.is_of_ended_term(snapshot) && lineage.snapshots.iter().any(came_first)
 }
 
 /// The incident of a set that is taken at this moment of a life.
@@ -236,6 +253,7 @@ fn snapshots<'a>(scene: &'a Scene<'_>, sets: &[Set<'a>]) -> impl Iterator<Item =
             // What began after it may be the newest data there is, by whatever name:
             // a capture that was carried out late, for one.
             .filter(move |s| newest.is_some_and(|newest| s.started <= newest))
+            .filter(|s| !is_belied(scene, lineage, s))
             .filter_map(move |s| {
                 let why = if is_duplicate(lineage, s, &in_sets) {
                     Retired::Duplicate

@@ -26,6 +26,9 @@ impl Display for Step {
                 write!(f, "report {instance} as unhealthy to Auto Scaling")
             }
             Self::Appoint { heir, cause, .. } => write!(f, "make {heir} the holder: {cause}"),
+            Self::NoteHolder { on, appointed, .. } => {
+                write!(f, "note on {on} that {} is the holder", appointed.holder)
+            }
             Self::TakeBack { volume, instance } => {
                 write!(f, "take back {volume}, whose way to {instance} is stuck")
             }

@@ -95,6 +95,13 @@ pub enum Step {
         /// As for `ReportUnhealthy`.
         moves: Vec<Timestamp>,
     },
+    /// Write this appointment on the member of a pair where that failed.
+    NoteHolder {
+        on: InstanceId,
+        appointed: Term,
+        /// As for `ReportUnhealthy`.
+        moves: Vec<Timestamp>,
+    },
 
     // -- volumes and snapshots
     /// `force` only when the instance it is attached to is down.

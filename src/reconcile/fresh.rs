@@ -59,11 +59,16 @@ impl Memory {
     }
 }
 
+/// In a plan that forsakes the newest data.
+pub(super) fn uses_older_data(step: &Step) -> bool {
+    matches!(step, Step::CreateVolume { .. } | Step::Activate { .. })
+}
+
 /// What cannot be taken back rests on a look at everything, not on memory. (A
 /// term that begins is checked against the group's marker, and against all
 /// volumes in use, by the step itself.)
 fn needs_full_look(step: &Step, forsakes: bool) -> bool {
-    matches!(step, Step::CreateVolume { .. } if forsakes)
+    forsakes && uses_older_data(step)
         || matches!(
             step,
             Step::CreateVolume { source: None, .. }

@@ -95,7 +95,9 @@ impl Focus {
             Step::Quiesce | Step::Format { .. } | Step::Mount { .. } | Step::StartWorkload => {
                 Self::NONE
             }
-            Step::Fence { .. } | Step::StartInstance { .. } => Self::INSTANCES,
+            Step::Fence { .. } | Step::StartInstance { .. } | Step::NoteHolder { .. } => {
+                Self::INSTANCES
+            }
             Step::ReportUnhealthy { .. } | Step::Complete { .. } => Self::GROUP,
             Step::Appoint { .. } => Self::ALL,
             Step::Detach { .. }

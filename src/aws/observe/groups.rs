@@ -16,6 +16,8 @@ use crate::world::{Group, Hook, Lifecycle, Member, Seen, Term};
 /// As many names as one call takes.
 pub(super) const NAMES_PER_CALL: usize = 100;
 
+const DESCRIBE_INSTANCES: &str = "ec2:DescribeInstances";
+
 impl Aws {
     pub(in crate::aws) async fn describe_groups(
         &self,
@@ -100,31 +102,34 @@ impl Aws {
         &self,
         members: &[InstanceId],
     ) -> Result<BTreeMap<VolumeName, Epoch>, AwsError> {
-        let looked = self
-            .look_at_instances(&members.iter().cloned().collect())
-            .await;
-        highest_markers(members, &looked).map_err(|problem| {
-            AwsError::odd(
-                "read the markers of the pair",
-                "ec2:DescribeInstances",
-                problem,
-            )
-        })
+        let doing = "read the markers of the pair";
+        let looked = self.look_at_pair(doing, members).await?;
+        highest_markers(members, &looked)
+            .map_err(|problem| AwsError::odd(doing, DESCRIBE_INSTANCES, problem))
     }
-}
 
-impl Aws {
     /// The newest appointment on those members that can be read.
     pub(in crate::aws) async fn pair_appointment(
         &self,
         members: &[InstanceId],
     ) -> Result<Option<Term>, AwsError> {
+        let doing = "read who holds the pair";
+        let looked = self.look_at_pair(doing, members).await?;
+        let all = appointments(members, &looked)
+            .map_err(|problem| AwsError::odd(doing, DESCRIBE_INSTANCES, problem))?;
+        Ok(newest(&all).cloned())
+    }
+
+    /// That nobody is appointed, or nothing marked, is not said by members of which
+    /// none can be read.
+    async fn look_at_pair(&self, doing: &str, members: &[InstanceId]) -> Result<Looked, AwsError> {
         let looked = self
             .look_at_instances(&members.iter().cloned().collect())
             .await;
-        newest_appointment(members, &looked).map_err(|problem| {
-            AwsError::odd("read who holds the pair", "ec2:DescribeInstances", problem)
-        })
+        match looked.why_none() {
+            None => Ok(looked),
+            Some(why) => Err(AwsError::garbled(doing, DESCRIBE_INSTANCES, why)),
+        }
     }
 }
 
@@ -163,10 +168,16 @@ pub(super) fn of_pair(
     if unread.len() == members.len() || (unmarked && !unread.is_empty()) {
         return Seen::Unknown(looked.why_unread());
     }
-    let appointed = match newest_appointment(members, looked) {
-        Ok(appointed) => appointed,
+    let appointments = match appointments(members, looked) {
+        Ok(appointments) => appointments,
         Err(problem) => return understood(Err(problem)),
     };
+    let appointed = newest(&appointments).cloned();
+    let unnoted = appointments
+        .into_iter()
+        .filter(|(_, term)| *term != appointed)
+        .map(|(member, _)| member)
+        .collect();
     let last = last.and_then(Seen::known);
     let moves = members
         .iter()
@@ -187,25 +198,31 @@ pub(super) fn of_pair(
         markers,
         hooks: Vec::new(),
         appointed,
+        unnoted,
         moves,
     })
 }
 
-/// The newest one that stands on a member that can be read.
-fn newest_appointment(members: &[InstanceId], looked: &Looked) -> Result<Option<Term>, String> {
-    let mut newest: Option<Term> = None;
-    for member in members {
-        let Some(tags) = looked.tags(member) else {
-            continue;
-        };
-        let read = tagging::appointment(tags)
-            .map_err(|problem| format!("instance {member}: {problem}"))?;
-        let newer = |term: &Term| newest.as_ref().is_none_or(|last| last.since < term.since);
-        if let Some(term) = read.filter(newer) {
-            newest = Some(term);
-        }
-    }
-    Ok(newest)
+/// Whom each member names that can be read.
+fn appointments(
+    members: &[InstanceId],
+    looked: &Looked,
+) -> Result<Vec<(InstanceId, Option<Term>)>, String> {
+    let readable = members
+        .iter()
+        .filter_map(|member| Some((member, looked.tags(member)?)));
+    readable
+        .map(|(member, tags)| {
+            let term = tagging::appointment(tags)
+                .map_err(|problem| format!("instance {member}: {problem}"))?;
+            Ok((member.clone(), term))
+        })
+        .collect()
+}
+
+fn newest(appointments: &[(InstanceId, Option<Term>)]) -> Option<&Term> {
+    let noted = appointments.iter().filter_map(|(_, term)| term.as_ref());
+    noted.max_by_key(|term| term.since)
 }
 
 fn highest_markers(

@@ -50,6 +50,11 @@ impl Looked {
         self.unread.values().next().cloned().unwrap_or_default()
     }
 
+    /// Why none of them could be read, where that is so.
+    pub(super) fn why_none(&self) -> Option<String> {
+        (self.found.is_empty() && !self.unread.is_empty()).then(|| self.why_unread())
+    }
+
     /// An instance that could not be read is left out: named elsewhere and not
     /// here, it counts as unknown. Only when none could be read is the whole
     /// part unknown.
@@ -57,8 +62,8 @@ impl Looked {
         if let Some(Seen::Unknown(why)) = self.kept {
             return Seen::Unknown(why);
         }
-        if self.kept.is_none() && self.found.is_empty() && !self.unread.is_empty() {
-            return Seen::Unknown(self.why_unread());
+        if let Some(why) = self.why_none().filter(|_| self.kept.is_none()) {
+            return Seen::Unknown(why);
         }
         let mut instances = match self.kept {
             Some(Seen::Known(kept)) => kept,

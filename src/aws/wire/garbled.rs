@@ -14,6 +14,8 @@ use aws_smithy_types::body::SdkBody;
 
 use super::*;
 use crate::aws::Meaning;
+use crate::plan::Cause;
+use crate::world::Term;
 
 /// Answers everything with the same, whatever it is.
 #[derive(Clone)]
@@ -189,6 +191,28 @@ fn steps() -> Vec<Step> {
     ]
 }
 
+fn steps_of_pairs() -> Vec<Step> {
+    let (on, heir) = (InstanceId::from("i-1"), InstanceId::from("i-2"));
+    let since = jiff::Timestamp::UNIX_EPOCH;
+    vec![
+        Step::Appoint {
+            heir: heir.clone(),
+            since,
+            over: None,
+            cause: Cause::Asked,
+            moves: Vec::new(),
+        },
+        Step::NoteHolder {
+            on,
+            appointed: Term {
+                holder: heir,
+                since,
+            },
+            moves: Vec::new(),
+        },
+    ]
+}
+
 #[tokio::test(start_paused = true)]
 async fn nothing_is_known_from_an_answer_that_is_none() {
     let stand = Stand::prompt();
@@ -237,11 +261,19 @@ async fn nothing_is_done_by_an_answer_that_is_none() {
     let stand = Stand::prompt();
     let (aws, parrot) = with_parrot(&stand);
     let spec = spec("orders");
+    let pair = GroupSpec {
+        kind: Kind::Pair {
+            members: vec!["i-1".into(), "i-2".into()],
+        },
+        ..spec.clone()
+    };
     for (status, body) in no_answers() {
         let shown = &body[..body.len().min(80)];
         *parrot.0.lock().unwrap() = (status, body.clone());
-        for step in steps() {
-            let ended = aws.act(&spec, &step, stand.now()).await;
+        let of_all = steps().into_iter().map(|step| (&spec, step));
+        let of_pairs = steps_of_pairs().into_iter().map(|step| (&pair, step));
+        for (spec, step) in of_all.chain(of_pairs) {
+            let ended = aws.act(spec, &step, stand.now()).await;
             let error = match ended {
                 Err(error) => error,
                 Ok(outcome) => panic!("{status} {shown}: {step:?} is {outcome:?}"),

@@ -159,6 +159,49 @@ async fn an_appointment_stands_on_both_and_a_stale_one_is_overtaken() {
     stand.done(&appoint(Some(term))).await;
 }
 
+/// What the heir's note says counts; the other's is of use when the heir cannot be read.
+#[tokio::test(start_paused = true)]
+async fn an_appointment_that_failed_on_one_member_is_seen_and_noted_there() {
+    let mut stand = Stand::prompt();
+    let (one, two) = (
+        stand.instance("us-east-1a").await,
+        stand.instance("us-east-1b").await,
+    );
+    stand.spec.kind = Kind::Pair {
+        members: vec![one.clone(), two.clone()],
+    };
+    let note = |on: &InstanceId, holder: &InstanceId, hour| {
+        let tags = [
+            ("rehome:holder", holder.to_string()),
+            ("rehome:since", format!("2026-01-01T0{hour}:00:00Z")),
+        ];
+        let tags = tags.map(|(key, value)| (key.to_owned(), value)).into();
+        let now = stand.now();
+        stand.shared.lock().tag_by_hand(on.as_str(), tags, now);
+    };
+    note(&one, &one, 1);
+    note(&two, &two, 2);
+    let term = |holder: &InstanceId, hour| Term {
+        holder: holder.clone(),
+        since: format!("2026-01-01T0{hour}:00:00Z").parse().unwrap(),
+    };
+    let seen = stand.look().await.group;
+    assert_eq!(known(&seen).appointed, Some(term(&two, 2)));
+    assert_eq!(known(&seen).unnoted, [one.clone()]);
+    let wish = |appointed| Step::NoteHolder {
+        on: one.clone(),
+        appointed,
+        moves: vec![],
+    };
+    stand.overtaken(&wish(term(&one, 1))).await;
+    stand.done(&wish(term(&two, 2))).await;
+    assert_eq!(known(&stand.look().await.group).unnoted, []);
+    let truth = stand.shared.lock().truth();
+    let tags = &truth.instances[one.as_str()].tags;
+    assert_eq!(tags["rehome:holder"], two.as_str());
+    assert_eq!(tags["rehome:since"], "2026-01-01T02:00:00Z");
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_address_moves_once_and_only_from_where_it_was() {
     let stand = Stand::prompt();

@@ -347,6 +347,39 @@ fn a_member_that_a_stuck_volume_hangs_on_is_stopped_where_no_agent_can_say_it_ne
     );
 }
 
+/// Tale 15033778 of the swarm: the heir's zone went dark, and what the other member
+/// said was of the appointment before.
+#[test]
+fn an_appointment_that_one_member_lacks_is_noted_there_once_all_is_well() {
+    let lacks = |b, on: &[&str]| {
+        let mut story = serving(b)
+            .address_on("i-a")
+            .here("i-a", Some("vol-1"), Workload::Healthy);
+        story.group().unnoted = on.iter().map(|id| InstanceId::from(*id)).collect();
+        appointed(story, "i-a", -60)
+    };
+    let notes = |story: &Story| {
+        let steps = story.plan().upkeep;
+        let notes = steps.iter().map(ToString::to_string);
+        notes
+            .filter(|step| step.contains("note"))
+            .collect::<Vec<_>>()
+    };
+    let stopped = |on| lacks(InstanceState::Stopped, on);
+    assert_eq!(
+        notes(&stopped(&["i-b"])),
+        ["note on i-b that i-a is the holder"]
+    );
+    assert_eq!(notes(&stopped(&[])), [""; 0]);
+    assert_eq!(notes(&lacks(InstanceState::Terminated, &["i-b"])), [""; 0]);
+    let mut nobody = stopped(&["i-b"]);
+    nobody.group().appointed = None;
+    assert_eq!(notes(&nobody), [""; 0]);
+    let mut sick = stopped(&["i-b"]);
+    sick.world.here.as_mut().unwrap().workload = Workload::Stopped;
+    assert_eq!(notes(&sick), [""; 0], "there is other work");
+}
+
 #[test]
 fn a_holder_that_ec2_knows_no_longer_is_replaced() {
     let mut story = serving(InstanceState::Stopped).detached("vol-1");

@@ -140,6 +140,47 @@ fn a_capture_that_came_when_somebody_wrote_is_called_what_it_is() {
     assert_eq!(upkeep(&beside), ["label snap-1 as data"]);
 }
 
+/// Its sender stood still for minutes; whoever wrote when it was carried out was dead a
+/// few seconds later: tale 15031176 of the swarm.
+#[test]
+fn a_second_capture_of_a_move_that_is_over_is_called_what_it_may_be() {
+    let captures = |first: (SnapshotState, i64), second: i64, of: &str| {
+        let story = served().at(60);
+        let story = story.snapshot("snap-0", "vol-2", 2, first.0, at(first.1), Some("i-0/1"));
+        let mut story = story.snapshot("snap-1", "vol-2", 2, Completed, at(second), Some(of));
+        // Another of the volume's own moves, and the newest there is.
+        story = live(story, "snap-2", 50);
+        story
+    };
+    let came = |first, second, of| retired(&captures(first, second, of));
+    assert_eq!(came((Completed, 5), 6, "i-0/1"), ["label snap-1 as data"]);
+    // Only what came first is known to be in time; until it is whole, it may be needed.
+    assert_eq!(
+        came((Completed, 6), 6, "i-0/1"),
+        ["delete snap-1: another capture of the same move is kept"]
+    );
+    assert_eq!(came((Pending, 5), 6, "i-0/1"), [""; 0]);
+    assert_eq!(came((Completed, 5), 6, "i-0/1/7"), [""; 0], "another start");
+    // Of the present term everything is of use yet, and of a volume whose term nobody
+    // knows, too.
+    let present = format!("i-1/{}", at(0).as_millisecond());
+    let mut going = captures((Completed, 5), 6, &present);
+    for id in ["snap-0", "snap-1"] {
+        let snapshot = going.snapshots().get_mut(&id.into()).unwrap();
+        snapshot.incident = Some(Incident::new(&*present));
+    }
+    let labels = |story: &Story| upkeep(story).iter().any(|step| step.contains("label"));
+    assert!(!labels(&going));
+    let mut other = captures((Completed, 5), 6, "i-0/1");
+    for id in ["snap-0", "snap-1"] {
+        other.snapshots().get_mut(&id.into()).unwrap().volume = "vol-1".into();
+    }
+    assert!(!labels(&other));
+    let old = |standing| other.clone().volume("vol-1", "a", 1, standing, None);
+    assert!(labels(&old(term("i-1", at(0)))), "its own term is another");
+    assert!(!labels(&old(Standing::Superseded)));
+}
+
 #[test]
 fn a_person_is_told_why_there_is_no_whole_set_to_be_taken() {
     let asked = |story: &Story| snapshot(&story.world, &story.spec, story.now);
