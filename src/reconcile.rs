@@ -18,7 +18,6 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 use self::beats::{Beaten, Beats};
-use self::fresh::uses_older_data;
 pub use self::visiting::{Left, Stay, Visit};
 use crate::aws::{Aws, Focus, Meaning, Outcome};
 use crate::clock::Clock;
@@ -109,6 +108,8 @@ struct Memory {
     looked_around: Option<Timestamp>,
     /// The last look was the short one of a settled runner.
     glanced: bool,
+    /// The last look was at everything, and older data was to be used.
+    forsook: bool,
     /// When the members were last looked at.
     saw_members: Option<Timestamp>,
     /// When which parts were looked at of late.
@@ -133,6 +134,7 @@ impl Memory {
             focus: Focus::ALL,
             looked_around: None,
             glanced: false,
+            forsook: false,
             saw_members: None,
             looks: Vec::new(),
             patience: Patience::default(),
@@ -297,6 +299,7 @@ impl<H: Host> Runner<H> {
         mut plan: Plan,
         seen_at: Timestamp,
     ) -> Turned {
+        let is_sure = memory.is_sure_to_forsake(&plan);
         if plan.is_settled() {
             return Turned::Settled(plan);
         }
@@ -317,8 +320,7 @@ impl<H: Host> Runner<H> {
             memory.focus = rests_on;
             return Turned::Acted;
         }
-        // A zone may be back, and what was looked at last show that of the heir alone.
-        if plan.forsakes && !memory.focus.is_all() && plan.steps.iter().any(uses_older_data) {
+        if !is_sure {
             memory.focus = Focus::ALL;
             return Turned::Acted;
         }
@@ -327,7 +329,7 @@ impl<H: Host> Runner<H> {
             return Turned::Acted;
         }
         if plan.forsakes && memory.may_still_capture(&plan, seen_at) {
-            plan.steps.retain(|step| !uses_older_data(step));
+            plan.steps.retain(|step| !fresh::uses_older_data(step));
         }
         match memory.patience.due(&plan.steps, seen_at) {
             Ok(due) => {

@@ -160,6 +160,9 @@ pub struct Instance {
     /// EC2 refused to stop it, as it refuses it for one-time Spot requests, for
     /// instances without an EBS root, and under stop protection.
     pub unstoppable: bool,
+    /// For a minute after it could not be read, as while its zone was dark, and after
+    /// this process first saw it: what it was told meanwhile may be on its way.
+    pub just_back: bool,
     /// The primary network interface and its private addresses, primary first.
     pub interface: Option<Interface>,
     /// What the instance itself has at its device names.

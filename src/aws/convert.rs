@@ -166,6 +166,7 @@ pub(super) fn instance(of: &ec2::Instance) -> Understood<(InstanceId, Instance, 
         told_to_end: of.state_transition_reason().and_then(told_at),
         // No describe says so.
         unstoppable: false,
+        just_back: false,
         interface: primary_interface(of),
         devices: devices(id, of)?,
     };

@@ -178,13 +178,13 @@ fn read<D: Describe>(
     let reader = operation.load::<SharedResponseDeserializer>();
     let reader = reader.ok_or_else(unknown)?;
     answer::is_bounded(answer).map_err(Unread::Garbled)?;
-    let output = reader
-        .deserialize_nonstreaming_with_config(answer, operation)
-        .map_err(refusal)?;
+    // Whatever the SDK made of it, as it asks its interceptors: 204 is no refusal.
     if let Some(asked) = operation.load::<Metadata>() {
         answer::is_whole(asked, answer).map_err(Unread::Garbled)?;
     }
-    output
+    reader
+        .deserialize_nonstreaming_with_config(answer, operation)
+        .map_err(refusal)?
         .downcast()
         .map_err(|_| Unread::Garbled("it is the answer to another request".into()))
 }

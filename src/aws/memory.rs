@@ -21,6 +21,10 @@ const MADE_FOR: Duration = Duration::from_secs(15);
 const UNSTOPPABLE_FOR: Duration = Duration::from_secs(3600);
 /// How long an instance that spoils a common describe is asked apart.
 const APART_FOR: Duration = Duration::from_secs(60);
+/// How long one that could not be read counts as just back.
+const BACK_FOR: Duration = Duration::from_secs(60);
+/// An instance that nobody asked about for so long is somebody else's by now.
+const READ_FOR: Duration = Duration::from_secs(3600);
 /// How long AWS remembers a client token: measured as 12 hours by the EBS CSI driver.
 const BURNED_FOR: Duration = Duration::from_secs(12 * 3600);
 /// How long a call that was repeated in vain is tried once at a time.
@@ -38,6 +42,8 @@ struct Kept {
     volumes: Made<VolumeId, Volume>,
     snapshots: Made<SnapshotId, Snapshot>,
     spoilers: BTreeMap<InstanceId, Instant>,
+    /// Since when each could be read whenever it was asked about, and when that was last.
+    read: BTreeMap<InstanceId, (Instant, Instant)>,
     /// Which instances EC2 refused to stop, and when.
     unstoppable: BTreeMap<InstanceId, Instant>,
     /// Client tokens by their first one: since when, and how many are burned.
@@ -105,6 +111,29 @@ impl Memory {
         let now = now();
         let noted = ids.into_iter().map(|id| (id.clone(), now));
         self.0.borrow_mut().spoilers.extend(noted);
+    }
+
+    pub(super) fn note_read<'a>(
+        &self,
+        found: impl IntoIterator<Item = &'a InstanceId>,
+        unread: impl IntoIterator<Item = &'a InstanceId>,
+    ) {
+        let now = now();
+        let read = &mut self.0.borrow_mut().read;
+        read.retain(|_, (_, last)| now.saturating_duration_since(*last) < READ_FOR);
+        for id in unread {
+            read.remove(id);
+        }
+        for id in found {
+            let (_, last) = read.entry(id.clone()).or_insert((now, now));
+            *last = now;
+        }
+    }
+
+    pub(super) fn is_just_back(&self, id: &InstanceId) -> bool {
+        let kept = self.0.borrow();
+        let since = kept.read.get(id).map(|(since, _)| *since);
+        since.is_none_or(|since| now().saturating_duration_since(since) < BACK_FOR)
     }
 
     pub(super) fn note_unstoppable(&self, id: &InstanceId) {
@@ -208,6 +237,26 @@ mod tests {
         assert!(recent(&made, &orders).is_empty());
         note(&mut made, &orders, 2, "two");
         assert_eq!(made.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_could_not_be_read_is_just_back_for_a_minute() {
+        let memory = Memory::default();
+        let (one, other) = (InstanceId::from("i-1"), InstanceId::from("i-2"));
+        let back = || (memory.is_just_back(&one), memory.is_just_back(&other));
+        memory.note_read([&one], [&other]);
+        assert_eq!(back(), (true, true), "nobody knows for how long");
+        tokio::time::advance(BACK_FOR).await;
+        memory.note_read([&one, &other], []);
+        assert_eq!(back(), (false, true));
+        memory.note_read([&other], [&one]);
+        tokio::time::advance(BACK_FOR).await;
+        memory.note_read([&one, &other], []);
+        assert_eq!(back(), (true, false));
+        // What nobody asks about any more is not kept for ever.
+        tokio::time::advance(READ_FOR).await;
+        memory.note_read([&other], []);
+        assert_eq!(memory.0.borrow().read.len(), 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -36,6 +36,8 @@ pub struct VolumeLife {
     pub zone: String,
     pub source: Option<String>,
     pub tags: Tags,
+    /// When a term first began on it.
+    pub begun: Option<Timestamp>,
     pub deleted: Option<Timestamp>,
 }
 
@@ -176,7 +178,7 @@ impl Ledger {
                 resource,
                 key,
                 value,
-            } => self.tag(resource, key, value),
+            } => self.tag(resource, key, value, at),
             _ => self.take_attachment(entry),
         }
     }
@@ -209,15 +211,16 @@ impl Ledger {
         }
     }
 
-    fn tag(&mut self, resource: &str, key: &str, value: &str) {
-        let tags = match self.snapshots.get_mut(resource) {
-            Some(snapshot) => &mut snapshot.tags,
-            None => match self.volumes.get_mut(resource) {
-                Some(volume) => &mut volume.tags,
-                None => return,
-            },
-        };
-        tags.insert(key.to_owned(), value.to_owned());
+    fn tag(&mut self, resource: &str, key: &str, value: &str, at: Timestamp) {
+        let (key, value) = (key.to_owned(), value.to_owned());
+        if let Some(snapshot) = self.snapshots.get_mut(resource) {
+            snapshot.tags.insert(key, value);
+        } else if let Some(volume) = self.volumes.get_mut(resource) {
+            if key == tags::STATE && value == tags::STATE_ACTIVE {
+                volume.begun.get_or_insert(at);
+            }
+            volume.tags.insert(key, value);
+        }
     }
 
     fn end_term(&mut self, instance: &str, volume: &str, at: Timestamp) {

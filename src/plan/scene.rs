@@ -317,9 +317,10 @@ impl<'a> Scene<'a> {
             .filter_map(instance)
             .any(|i| match i.state {
                 InstanceState::Pending | InstanceState::Running => true,
-                InstanceState::Stopping | InstanceState::ShuttingDown => i
-                    .told_to_end
-                    .is_some_and(|told| self.now < told.saturating_add_or_max(STOPS_WITHIN)),
+                InstanceState::Stopping | InstanceState::ShuttingDown => {
+                    let stops = |told: Timestamp| told.saturating_add_or_max(STOPS_WITHIN);
+                    i.just_back || i.told_to_end.is_some_and(|told| self.now < stops(told))
+                }
                 InstanceState::Stopped | InstanceState::Terminated => false,
             })
     }

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Memory;
 use crate::aws::Focus;
-use crate::plan::Step;
+use crate::plan::{Plan, Step};
 use crate::world::Transition;
 
 /// Something blank is made, an older set is restored, something is deleted, an
@@ -35,6 +35,15 @@ impl Memory {
         } else {
             seen.fold(Focus::NONE, Focus::union).covers(parts)
         }
+    }
+
+    /// Is nothing older used, or did two looks at everything in a row say that it has
+    /// to be? A zone that comes back during a look shows in a part of it only.
+    pub(super) fn is_sure_to_forsake(&mut self, plan: &Plan) -> bool {
+        let forsakes = plan.forsakes && plan.steps.iter().any(uses_older_data);
+        let saw_all = self.focus.is_all();
+        let forsook = std::mem::replace(&mut self.forsook, forsakes && saw_all);
+        !forsakes || forsook && saw_all
     }
 
     /// What these steps rest on that must not be old.
@@ -80,4 +89,47 @@ fn needs_full_look(step: &Step, forsakes: bool) -> bool {
                 | Step::ReportUnhealthy { .. }
                 | Step::Appoint { .. }
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Epoch;
+    use crate::plan::step::Activation;
+
+    /// Two zones came back while a runner looked: it saw the heir, and not yet whoever
+    /// had the newest data (tale 16012280 of the swarm).
+    #[test]
+    fn older_data_is_used_only_when_two_looks_at_everything_say_so() {
+        let begin = Step::Activate {
+            holder: "i-2".into(),
+            since: Timestamp::UNIX_EPOCH,
+            volumes: vec![Activation {
+                name: "data".into(),
+                volume: "vol-2".into(),
+                epoch: Epoch(2),
+                marked: Some(Epoch(1)),
+            }],
+        };
+        let plan = |forsakes| Plan {
+            steps: vec![begin.clone()],
+            forsakes,
+            ..Plan::default()
+        };
+        let mut memory = Memory::new();
+        let mut sure = |focus, plan: &Plan| {
+            memory.focus = focus;
+            memory.is_sure_to_forsake(plan)
+        };
+        let (all, part) = (Focus::ALL, Focus::NONE);
+        assert!(!sure(all, &plan(true)), "the first");
+        assert!(sure(all, &plan(true)));
+        assert!(!sure(part, &plan(true)), "a look at a part");
+        assert!(!sure(all, &plan(true)), "and again the first");
+        assert!(sure(all, &plan(false)), "the newest");
+        assert!(!sure(all, &plan(true)), "in between was another answer");
+        let mut harmless = plan(true);
+        harmless.steps.clear();
+        assert!(sure(part, &harmless));
+    }
 }

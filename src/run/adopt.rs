@@ -197,6 +197,7 @@ mod tests {
             launched: Timestamp::UNIX_EPOCH,
             told_to_end: None,
             unstoppable: false,
+            just_back: false,
             interface: None,
             devices: BTreeMap::from([("/dev/sdf".to_owned(), "vol-1".into())]),
         };

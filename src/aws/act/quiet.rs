@@ -118,6 +118,7 @@ mod tests {
             interface: None,
             told_to_end: None,
             unstoppable: false,
+            just_back: false,
             devices: BTreeMap::new(),
         }
     }

@@ -160,8 +160,11 @@ impl Aws {
         if !looked.found.is_empty() {
             self.memory.note_spoilers(looked.unread.keys());
         }
+        self.memory
+            .note_read(looked.found.keys(), looked.unread.keys());
         for (id, (instance, _)) in &mut looked.found {
             instance.unstoppable = self.memory.is_unstoppable(id);
+            instance.just_back = self.memory.is_just_back(id);
         }
         looked
     }

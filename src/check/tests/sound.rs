@@ -177,6 +177,7 @@ fn world(members: &[&str]) -> World {
         launched: at(-600),
         told_to_end: None,
         unstoppable: false,
+        just_back: false,
         interface: None,
         devices: BTreeMap::new(),
     };

@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use rehome_region::{Entry, What};
 
-use super::{Evidence, Finding, count};
+use super::{Evidence, Finding, count, longer_than};
 use crate::drill::ledger::{Ledger, SnapshotLife, Term, paths};
 use crate::tags;
 
 /// A snapshot that completed so shortly before the choice may not have been
 /// visible yet: reads lag.
 const VISIBLE_AFTER: SignedDuration = SignedDuration::from_secs(10);
+/// An instance that could not be read for a while may do now what it was told then.
+const COMES_BACK: SignedDuration = SignedDuration::from_secs(60);
 
 pub(super) fn newest_lineage(evidence: &Evidence<'_>) -> Finding {
     let ledger = evidence.ledger;
@@ -68,7 +70,8 @@ fn descends(evidence: &Evidence<'_>, last: &str, term: &Term) -> Result<(), Stri
     }
     // Once its term is begun, a volume is the newer line, though its holder never came
     // to write to it: what it was made from was chosen then.
-    let at = if began(evidence, &chosen.volume) {
+    let model = ledger.volumes.get(&chosen.volume);
+    let at = if model.is_some_and(|life| life.begun.is_some()) {
         chosen_at(ledger, term).map_or(created, |at| at.min(created))
     } else {
         created
@@ -89,18 +92,6 @@ fn descends(evidence: &Evidence<'_>, last: &str, term: &Term) -> Result<(), Stri
         )),
         None => Ok(()),
     }
-}
-
-/// Was a term ever begun on this volume?
-fn began(evidence: &Evidence<'_>, volume: &str) -> bool {
-    evidence.entries.iter().any(|entry| match &entry.what {
-        What::Tagged {
-            resource,
-            key,
-            value,
-        } => resource == volume && key == tags::STATE && value == tags::STATE_ACTIVE,
-        _ => false,
-    })
 }
 
 /// Is there nothing in this snapshot but what is on the line that `volume` ends?
@@ -221,7 +212,7 @@ fn chosen_at(ledger: &Ledger, term: &Term) -> Option<Timestamp> {
     }
     let created = life.created?;
     // Made for a move that never came to its end, and taken up after another
-    // volume had been in use: it was chosen anew.
+    // volume had been in use: it was chosen anew, when its own term began.
     let used_between = |other: &Term| {
         other.path == term.path
             && other.volume != term.volume
@@ -229,7 +220,10 @@ fn chosen_at(ledger: &Ledger, term: &Term) -> Option<Timestamp> {
             && other.from < term.from
     };
     let taken_up = ledger.terms.iter().any(used_between);
-    Some(if taken_up { term.from } else { created })
+    Some(match life.begun.unwrap_or(term.from) {
+        begun if taken_up => begun.min(term.from),
+        _ => created,
+    })
 }
 
 /// The same instance brought it up in the same go.
@@ -248,8 +242,10 @@ fn out_of_reach(evidence: &Evidence<'_>, term: &Term) -> bool {
     };
     let at = chosen_at(ledger, term).unwrap_or(term.from);
     let keeper = ledger.attached_to(before, at);
+    let lit = ledger.lit_before(&life.zone, at);
+    let just_back = lit.is_some_and(|lit| !longer_than(COMES_BACK, lit, at));
     ledger.is_dark(&life.zone, at)
-        || keeper.is_some_and(|keeper| evidence.does_not_end(keeper, at))
+        || keeper.is_some_and(|keeper| !just_back && evidence.does_not_end(keeper, at))
         || life.deleted.is_some_and(|deleted| deleted <= at)
         || capture_failed(evidence.entries, ledger, before, at)
         || capture_takes_too_long(evidence, before, at)

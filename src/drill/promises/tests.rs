@@ -448,6 +448,24 @@ fn losing_more_than_allowed_or_without_need_breaks_the_sixth_promise() {
         .at(60, NEW, volume("vol-2", "b", Some("snap-0")))
         .at(70, NEW, loses(NEW, "vol-2", 30));
     needless.breaks(6, "although the newest data could be reached");
+    // Made for an earlier move, and begun while the zone was dark: whether its holder ever
+    // came to write to it, it was chosen then.
+    let begun = |second| {
+        let began = What::Tagged {
+            resource: "vol-2".into(),
+            key: "rehome:state".into(),
+            value: "active".into(),
+        };
+        life()
+            .at(5, NEW, volume("vol-2", "b", Some("snap-0")))
+            .at(50, "nature", What::ZoneDown { zone: "a".into() })
+            .at(100, "nature", What::ZoneUp { zone: "a".into() })
+            .at(second, NEW, began)
+            .at(200, OLD, stops(OLD, "vol-1"))
+            .at(300, NEW, loses(NEW, "vol-2", 30))
+    };
+    begun(100).holds(6);
+    begun(101).breaks(6, "although the newest data could be reached");
 }
 
 #[test]

@@ -138,7 +138,7 @@ fn a_member_in_the_dark_that_auto_scaling_gave_up_is_no_candidate() {
 /// waited for, however late it is, and nothing older is used meanwhile.
 #[test]
 fn data_in_reach_again_is_never_given_up_for_older_data() {
-    let story = |state, told: Option<i64>| {
+    let seen = |state, told: Option<i64>, just_back| {
         let mut story = cross_zone()
             .snapshot("snap-9", "vol-1", 1, Completed, at(-60), Some("live/1"))
             .instance("i-old", state, long_ago())
@@ -146,9 +146,10 @@ fn data_in_reach_again_is_never_given_up_for_older_data() {
             .here("i-new", None, Workload::Stopped)
             .at(7200);
         let old = story.instances().get_mut(&"i-old".into()).unwrap();
-        old.told_to_end = told.map(at);
+        (old.told_to_end, old.just_back) = (told.map(at), just_back);
         words(&story)
     };
+    let story = |state, told| seen(state, told, false);
     assert_eq!(
         story(InstanceState::Running, None),
         ["fence i-old: stop it", "… i-old is being stopped"]
@@ -166,6 +167,11 @@ fn data_in_reach_again_is_never_given_up_for_older_data() {
     };
     assert!(!given_up(7200 - 359));
     assert!(given_up(7200 - 360));
+    // It was sent while the zone was dark, and is carried out only now (tale 16012280).
+    assert_eq!(
+        seen(InstanceState::Stopping, Some(0), true),
+        ["fence i-old: force it to stop", "… i-old is being stopped"]
+    );
     // Its capture began late: it has as long as any other.
     let mut late = cross_zone()
         .snapshot("snap-9", "vol-1", 1, Completed, at(-60), Some("live/1"))

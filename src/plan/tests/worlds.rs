@@ -88,6 +88,7 @@ impl Story {
                 interface: None,
                 told_to_end: None,
                 unstoppable: false,
+                just_back: false,
                 devices: BTreeMap::new(),
             },
         );

@@ -90,6 +90,14 @@ fn what_is_on_an_instance_that_does_not_end_is_out_of_reach() {
     };
     older_at(399).breaks(6, "although the newest data could be reached");
     older_at(400).holds(6);
+    // Nobody could be told anything while its zone was dark.
+    let back = |second| {
+        older_at(second)
+            .at(50, "nature", What::ZoneDown { zone: "a".into() })
+            .at(500, "nature", What::ZoneUp { zone: "a".into() })
+    };
+    back(560).breaks(6, "although the newest data could be reached");
+    back(561).holds(6);
     let closed_at = |second, on| {
         let close = closed(OLD, "TERMINATING", Closed::Continue);
         stopping()
