@@ -246,7 +246,9 @@ impl<H: Host> Runner<H> {
                     } else {
                         poll_every
                     };
-                    self.upkeep(spec, &mut memory, plan).await;
+                    if !self.upkeep(spec, &mut memory, plan).await {
+                        continue;
+                    }
                     let changed = self.idle(spec, &mut memory, pause, wake).await;
                     woken = changed.is_some();
                     idle_looks = idle_looks.wrapping_add(1);
@@ -392,22 +394,21 @@ impl<H: Host> Runner<H> {
     }
 
     /// What is done at leisure. A failure here moves nothing and is tried
-    /// again at the next idle look.
-    async fn upkeep(&self, spec: &GroupSpec, memory: &mut Memory, plan: Plan) {
-        if plan.upkeep.is_empty() {
-            return;
-        }
-        if !memory.is_fresh(self.clock.now()) {
+    /// again at the next idle look. False: the look that it took shows that there is
+    /// no leisure.
+    async fn upkeep(&self, spec: &GroupSpec, memory: &mut Memory, mut plan: Plan) -> bool {
+        if !plan.upkeep.is_empty() && !memory.is_fresh(self.clock.now()) {
             memory.focus = Focus::ALL;
             self.observe(spec, memory).await;
-            let Some(world) = &memory.world else { return };
-            let again = plan::plan(world, spec, &memory.seat, self.clock.now());
-            if again.is_settled() {
-                self.carry_out(spec, memory, &again.upkeep).await;
+            if let Some(world) = &memory.world {
+                plan = plan::plan(world, spec, &memory.seat, self.clock.now());
             }
-        } else {
-            self.carry_out(spec, memory, &plan.upkeep).await;
+            if !plan.is_settled() {
+                return false;
+            }
         }
+        self.carry_out(spec, memory, &plan.upkeep).await;
+        true
     }
 
     async fn beat(&self, spec: &GroupSpec, actions: Vec<Action>) -> Vec<(Action, Beaten)> {

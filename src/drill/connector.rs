@@ -353,6 +353,8 @@ impl Line {
             return refusal;
         }
         let response = self.shared.lock().handle(&self.caller, request, now);
+        let body = String::from_utf8_lossy(&request.body);
+        tracing::trace!(%now, who = %self.caller, status = response.status, %body, "a call");
         if is_runner(&self.caller) {
             self.shared.blows().hear(&self.caller);
             self.shared.heard.notify_waiters();

@@ -66,9 +66,12 @@ pub fn plan(world: &World, spec: &GroupSpec, seat: &Seat, now: Timestamp) -> Pla
     lifecycle::complete(&scene, world, &placed, &mut plan);
     pair::tend(&scene, world, &placed, &mut plan);
     alarms::heed(&scene, world, &mut plan);
-    if plan.is_settled() && scene.keeps_house() {
+    let notes = pair::notes_missing(&scene);
+    if !plan.is_settled() {
+        plan.steps.extend(notes);
+    } else if scene.keeps_house() {
         retire::upkeep(&scene, &placed, &mut plan);
-        pair::note_on_both(&scene, &mut plan);
+        plan.upkeep.extend(notes);
     }
     plan
 }

@@ -287,17 +287,19 @@ pub(super) fn appoint_other(
 
 /// Where an appointment failed to be written stands the one before it, which
 /// would count again on the day when its heir cannot be read.
-pub(super) fn note_on_both(scene: &Scene<'_>, plan: &mut Plan) {
+pub(super) fn notes_missing(scene: &Scene<'_>) -> Vec<Step> {
     let Some(appointed) = &scene.group.appointed else {
-        return;
+        return Vec::new();
     };
     let stays = |id: &&InstanceId| may_take_over(scene.instances.get(*id)).is_ok();
-    let notes = scene.group.unnoted.iter().filter(stays);
-    plan.upkeep.extend(notes.map(|on| Step::NoteHolder {
-        on: on.clone(),
-        appointed: appointed.clone(),
-        moves: scene.group.moves.clone(),
-    }));
+    let lacking = scene.group.unnoted.iter().filter(stays);
+    lacking
+        .map(|on| Step::NoteHolder {
+            on: on.clone(),
+            appointed: appointed.clone(),
+            moves: scene.group.moves.clone(),
+        })
+        .collect()
 }
 
 /// The newest appointment or term counts, whoever wrote it: by a clock that was

@@ -77,8 +77,9 @@ impl<H: Host> Runner<H> {
                 Turned::Failed(why) => return Left::Failed(why),
                 Turned::Settled(plan) => {
                     self.tell(&Told::Settled);
-                    self.upkeep(spec, &mut memory, plan).await;
-                    return Left::Settled;
+                    if self.upkeep(spec, &mut memory, plan).await || is_over {
+                        return Left::Settled;
+                    }
                 }
                 Turned::Acted => {
                     idle = Idle {

@@ -311,8 +311,8 @@ fn quiet_since(
     if evidence.seemed_dark(instance, at) {
         return Ok(at);
     }
-    // Older data has taken over from what it does not let go of.
-    if evidence.does_not_end(instance, at) && is_outlived(evidence, instance, at) {
+    // Older data took over when it did not let go.
+    if outlived_from(evidence, instance, at).is_some_and(|at| evidence.does_not_end(instance, at)) {
         return Ok(at);
     }
     let mut since = Timestamp::MIN;
@@ -362,25 +362,17 @@ fn quiet_since(
     Ok(since.max(had_until(evidence, instance, at)))
 }
 
-/// Did a term begin on another volume than its own since it last wrote?
-fn is_outlived(evidence: &Evidence<'_>, instance: &str, at: Timestamp) -> bool {
+/// When a term first began on another volume than its own since it last wrote.
+fn outlived_from(evidence: &Evidence<'_>, instance: &str, at: Timestamp) -> Option<Timestamp> {
     let terms = evidence.ledger.terms.iter();
     let own: Vec<_> = terms.filter(|term| term.instance == instance).collect();
-    let Some(last) = own.iter().filter_map(|term| term.until).max() else {
-        return false;
-    };
-    evidence.entries.iter().any(|entry| match &entry.what {
-        What::Tagged {
-            resource,
-            key,
-            value,
-        } => {
-            let begins = key == tags::STATE && value == tags::STATE_ACTIVE;
-            let is_own = own.iter().any(|term| term.volume == *resource);
-            begins && !is_own && entry.at > last && entry.at <= at
-        }
-        _ => false,
-    })
+    let last = own.iter().filter_map(|term| term.until).max()?;
+    let others = evidence.ledger.volumes.iter();
+    let others = others.filter(|(volume, _)| own.iter().all(|term| term.volume != **volume));
+    others
+        .filter_map(|(_, life)| life.begun)
+        .filter(|begun| *begun > last && *begun <= at)
+        .min()
 }
 
 /// Until when this instance had a volume of the group, whether it wrote to it or not:

@@ -350,7 +350,7 @@ fn a_member_that_a_stuck_volume_hangs_on_is_stopped_where_no_agent_can_say_it_ne
 /// Tale 15033778 of the swarm: the heir's zone went dark, and what the other member
 /// said was of the appointment before.
 #[test]
-fn an_appointment_that_one_member_lacks_is_noted_there_once_all_is_well() {
+fn an_appointment_that_one_member_lacks_is_noted_there() {
     let lacks = |b, on: &[&str]| {
         let mut story = serving(b)
             .address_on("i-a")
@@ -358,26 +358,29 @@ fn an_appointment_that_one_member_lacks_is_noted_there_once_all_is_well() {
         story.group().unnoted = on.iter().map(|id| InstanceId::from(*id)).collect();
         appointed(story, "i-a", -60)
     };
-    let notes = |story: &Story| {
-        let steps = story.plan().upkeep;
-        let notes = steps.iter().map(ToString::to_string);
-        notes
-            .filter(|step| step.contains("note"))
-            .collect::<Vec<_>>()
+    let notes = |steps: Vec<Step>| {
+        let words = steps.iter().map(ToString::to_string);
+        words
+            .filter(|step| step == "note on i-b that i-a is the holder")
+            .count()
+    };
+    let counted = |story: &Story| {
+        let plan = story.plan();
+        (notes(plan.steps), notes(plan.upkeep))
     };
     let stopped = |on| lacks(InstanceState::Stopped, on);
-    assert_eq!(
-        notes(&stopped(&["i-b"])),
-        ["note on i-b that i-a is the holder"]
-    );
-    assert_eq!(notes(&stopped(&[])), [""; 0]);
-    assert_eq!(notes(&lacks(InstanceState::Terminated, &["i-b"])), [""; 0]);
+    assert_eq!(counted(&stopped(&["i-b"])), (0, 1), "all is well");
+    assert_eq!(counted(&stopped(&[])), (0, 0));
+    let gone = lacks(InstanceState::Terminated, &["i-b"]);
+    assert_eq!(counted(&gone), (0, 0));
     let mut nobody = stopped(&["i-b"]);
     nobody.group().appointed = None;
-    assert_eq!(notes(&nobody), [""; 0]);
+    assert_eq!(counted(&nobody), (0, 0));
     let mut sick = stopped(&["i-b"]);
     sick.world.here.as_mut().unwrap().workload = Workload::Stopped;
-    assert_eq!(notes(&sick), [""; 0], "there is other work");
+    assert_eq!(counted(&sick), (1, 0), "there is other work");
+    let from_elsewhere = stopped(&["i-b"]).here("i-b", None, Workload::Stopped);
+    assert_eq!(counted(&from_elsewhere), (0, 0), "its own agent does it");
 }
 
 #[test]

@@ -98,17 +98,24 @@ fn what_is_on_an_instance_that_does_not_end_is_out_of_reach() {
     };
     back(560).breaks(6, "although the newest data could be reached");
     back(561).holds(6);
-    let closed_at = |second, on| {
+    let closed_as = |state, second, on| {
         let close = closed(OLD, "TERMINATING", Closed::Continue);
         stopping()
             .at(50, "aws", member(OLD, "Terminating:Wait"))
-            .at(second - 1, NEW, begins(on))
-            .at(second, "aws", is("shutting-down"))
-            .at(second, NEW, close)
+            .at(30, OLD, snapshot("snap-0", "vol-1", 5, "set-1", true))
+            .at(35, NEW, volume("vol-2", "b", Some("snap-0")))
+            .at(second, NEW, begins(on))
+            .at(second + 1, "aws", is(state))
+            .at(second + 2, NEW, close)
+            .at(second + 3, NEW, loses(NEW, "vol-2", 30))
     };
+    let closed_at = |second, on| closed_as("shutting-down", second, on);
     closed_at(399, "vol-2").breaks(8, "was attached");
     closed_at(400, "vol-2").holds(8);
     closed_at(400, "vol-1").breaks(8, "was attached");
+    // What became of it once something had taken over is all the same.
+    closed_as("stopped", 399, "vol-2").breaks(8, "was captured");
+    closed_as("stopped", 400, "vol-2").holds(8);
     // As long as nothing has taken over, its part is not done.
     let close = closed(OLD, "TERMINATING", Closed::Continue);
     stopping().at(400, NEW, close).breaks(8, "was attached");
