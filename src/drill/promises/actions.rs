@@ -91,6 +91,7 @@ fn close(
     } else {
         evidence.hung_until(instance, entry.at)
     });
+    due = due.max(tried_in_vain(evidence, instance, entry.at));
     // Another one closes it in the stead of the instance's own agent only when
     // that had its time; where there is no agent, nobody waits for one.
     let conditions = evidence.conditions;
@@ -113,6 +114,16 @@ fn close(
         ));
     }
     Ok(())
+}
+
+/// When somebody last wanted to close it, and AWS did not.
+fn tried_in_vain(evidence: &Evidence<'_>, instance: &str, at: Timestamp) -> Timestamp {
+    let until = evidence.entries.iter().take_while(|entry| entry.at < at);
+    let tries = until.filter(|entry| {
+        matches!(&entry.what, What::Call { action, target, outcome, .. }
+            if action == "CompleteLifecycleAction" && target.contains(instance) && *outcome != Outcome::Ok)
+    });
+    tries.last().map_or(Timestamp::MIN, |entry| entry.at)
 }
 
 /// Was it tried to stop it, and EC2 does not do that?

@@ -27,6 +27,25 @@ fn closing_an_action_too_early_too_late_or_not_at_all_breaks_the_eighth_promise(
         .at(850, "aws", there)
         .at(900, NEW, closed(NEW, "LAUNCHING", Closed::Continue))
         .holds(8);
+    // Nor can anybody while AWS does not do it; but it is to be tried again.
+    let tried = |outcome: &Outcome, whom: &str, closes| {
+        let tried = What::Call {
+            service: "autoscaling".into(),
+            action: "CompleteLifecycleAction".into(),
+            target: format!("orders-db launch {whom}"),
+            outcome: outcome.clone(),
+        };
+        moved()
+            .at(840, NEW, tried)
+            .at(closes, NEW, closed(NEW, "LAUNCHING", Closed::Continue))
+    };
+    let broken = Outcome::Error("InternalError".into());
+    for in_vain in [&broken, &Outcome::Lost] {
+        tried(in_vain, NEW, 900).holds(8);
+        tried(in_vain, NEW, 901).breaks(8, "after its part was done");
+    }
+    tried(&broken, OLD, 900).breaks(8, "after its part was done");
+    tried(&Outcome::Ok, NEW, 900).breaks(8, "after its part was done");
     let early = life().at(110, "aws", member(NEW, "Pending:Wait")).at(
         111,
         NEW,
