@@ -316,8 +316,17 @@ pub struct Snapshot {
 pub enum SnapshotState {
     Pending,
     Completed,
-    /// Failed, archived, or in the recycle bin: not restorable now.
+    /// It holds nothing, and is one of the five that EBS has under way of its volume.
+    Failed,
+    /// Archived, or in the recycle bin: not restorable now.
     Unusable,
+}
+
+impl SnapshotState {
+    /// It can be restored, or will be.
+    pub fn is_usable(self) -> bool {
+        matches!(self, Self::Pending | Self::Completed)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -146,6 +146,7 @@ fn snapshot_state(of: &ec2::Snapshot) -> SnapshotState {
     match of.state() {
         Some(ec2::SnapshotState::Pending) => SnapshotState::Pending,
         Some(ec2::SnapshotState::Completed) if !archived => SnapshotState::Completed,
+        Some(ec2::SnapshotState::Error) => SnapshotState::Failed,
         _ => SnapshotState::Unusable,
     }
 }
@@ -475,6 +476,8 @@ mod tests {
             (SnapshotState::Completed, 100)
         );
         assert_eq!(usable.shape.size_gib, Some(8));
+        let failed = of.clone().state(ec2::SnapshotState::Error).build();
+        assert_eq!(snapshot(&failed).unwrap().state, SnapshotState::Failed);
         let archived = snapshot(&of.storage_tier(ec2::StorageTier::Archive).build()).unwrap();
         assert_eq!(archived.state, SnapshotState::Unusable);
     }

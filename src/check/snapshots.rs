@@ -9,7 +9,7 @@ use super::hooks::span;
 use super::mend::{Command, advice, rehome};
 use crate::plan::{self, SetSeen};
 use crate::spec::GroupSpec;
-use crate::world::{SnapshotState, Standing};
+use crate::world::Standing;
 
 /// What the upload of a set may take before it counts as late.
 const UPLOAD: SignedDuration = SignedDuration::from_mins(10);
@@ -138,7 +138,7 @@ fn in_use_since(facts: &Facts) -> Option<Timestamp> {
 fn failed(sheet: &mut Sheet, facts: &Facts) {
     let all = facts.world.snapshots.known().into_iter().flatten();
     let unusable: Vec<&str> = all
-        .filter(|(_, snapshot)| snapshot.state == SnapshotState::Unusable)
+        .filter(|(_, snapshot)| !snapshot.state.is_usable())
         .map(|(id, _)| id.as_str())
         .collect();
     if let Some(first) = unusable.first() {

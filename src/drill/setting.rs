@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use rehome_region::model::Snapshot;
 use rehome_region::record::Tags;
 use rehome_region::{
-    Fault, FaultRule, GroupSetup, HookSetup, Region, Request, Spread, Staleness, Strike,
+    Fault, FaultRule, GroupSetup, HookSetup, Region, Request, Spread, Staleness, Strike, What,
 };
 
 use super::scenario::{Mishap, MishapKind, Scenario, Snag, Weather};
@@ -15,6 +15,9 @@ use crate::tags;
 
 /// How long the group believes a new instance to be healthy.
 const GRACE_PERIOD_S: u64 = 300;
+
+/// How long a person takes to see that an instance is stopped, and to start it.
+const SEEN_STOPPED: SignedDuration = SignedDuration::from_mins(1);
 
 /// The members of a pair and the group's alarms, and the specification with
 /// the members' true ids.
@@ -113,9 +116,26 @@ pub(super) fn start_or_stop(
         "StopInstances"
     };
     for standby in members.iter().filter(|id| id.as_str() != holder) {
+        if start && has_just_stopped(region, standby.as_str(), now) {
+            continue;
+        }
         let body = format!("Action={action}&Version=2016-11-15&InstanceId.1={standby}");
         by_hand(region, body, now);
     }
+}
+
+/// Whoever starts a standby by hand has seen it stopped, for a minute at the least. In
+/// the seconds before it lost the copy that lost, whatever starts at boot would start on
+/// that: `docs/reliability.md` says so of pairs without agents.
+fn has_just_stopped(region: &Region, id: &str, now: Timestamp) -> bool {
+    let entries = region.record().entries().iter().rev();
+    let mut states = entries.filter_map(|entry| match &entry.what {
+        What::InstanceState { instance, to, .. } if instance == id => Some((entry.at, to)),
+        _ => None,
+    });
+    states
+        .next()
+        .is_some_and(|(at, to)| to == "stopped" && now.duration_since(at) < SEEN_STOPPED)
 }
 
 /// As a person would, by the API.

@@ -113,7 +113,7 @@ impl<'a> Lineage<'a> {
     pub(super) fn capture(&self, up_since: Option<Timestamp>) -> Option<&'a Snapshot> {
         let usable = self
             .captures()
-            .filter(|(_, s)| s.state != SnapshotState::Unusable)
+            .filter(|(_, s)| s.state.is_usable())
             .filter(|(_, s)| up_since.is_none_or(|up| s.started > up));
         let key = |s: &Snapshot| (s.state != SnapshotState::Completed, s.started, s.id.clone());
         usable
@@ -262,10 +262,7 @@ fn whole<'a>(
     lineages: &BTreeMap<&'a VolumeName, Lineage<'a>>,
 ) -> Option<Set<'a>> {
     let started = snapshots.values().map(|s| s.started).min()?;
-    if snapshots
-        .values()
-        .any(|s| s.state == SnapshotState::Unusable)
-    {
+    if snapshots.values().any(|s| !s.state.is_usable()) {
         return None;
     }
     let is_newest_lineage = snapshots.iter().all(|(name, snapshot)| {
@@ -307,7 +304,7 @@ fn rank(snapshot: &Snapshot) -> (SnapshotRank, Timestamp, &SnapshotId) {
     let state = match snapshot.state {
         SnapshotState::Completed => SnapshotRank::Completed,
         SnapshotState::Pending => SnapshotRank::Pending,
-        SnapshotState::Unusable => SnapshotRank::Unusable,
+        SnapshotState::Failed | SnapshotState::Unusable => SnapshotRank::Unusable,
     };
     (state, snapshot.started, &snapshot.id)
 }

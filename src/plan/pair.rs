@@ -22,6 +22,9 @@ use crate::world::{
     World,
 };
 
+/// How long it takes to write an appointment on both members, with repetitions.
+const NOTED_WITHIN: SignedDuration = SignedDuration::from_secs(60);
+
 /// The holder of a pair, and when it was appointed, if it was.
 pub(super) struct Chosen {
     pub(super) holder: InstanceId,
@@ -291,6 +294,10 @@ pub(super) fn notes_missing(scene: &Scene<'_>) -> Vec<Step> {
     let Some(appointed) = &scene.group.appointed else {
         return Vec::new();
     };
+    // Whoever appointed it may be on the way from one member to the other.
+    if scene.now < appointed.since.saturating_add_or_max(NOTED_WITHIN) {
+        return Vec::new();
+    }
     let stays = |id: &&InstanceId| may_take_over(scene.instances.get(*id)).is_ok();
     let lacking = scene.group.unnoted.iter().filter(stays);
     lacking

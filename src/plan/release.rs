@@ -4,12 +4,12 @@ use jiff::Timestamp;
 
 use super::lineage::Lineage;
 use super::scene::{Keeper, SaturatingTime, Scene};
-use super::step::{Plan, Reason, Step};
+use super::step::{Plan, Reason, Retired, Step};
 use crate::ids::{InstanceId, VolumeId};
 use crate::spec::{GroupSpec, Kind, VolumeSpec};
 use crate::world::{
-    AttachmentState, Consistency, Here, Instance, InstanceState, Mounted, Standing, Volume,
-    VolumeState, Workload, World,
+    AttachmentState, Consistency, Here, Instance, InstanceState, Mounted, SnapshotState, Standing,
+    Volume, VolumeState, Workload, World,
 };
 
 /// How much longer than its time-out a stop may take before it is forced.
@@ -302,6 +302,7 @@ fn capture(
         );
         return;
     }
+    make_way(lineage, volume, plan);
     plan.step(Step::Capture {
         name: spec.name.clone(),
         volume: volume.id.clone(),
@@ -312,6 +313,19 @@ fn capture(
         shape: volume.shape.clone(),
         tags: volume.tags.clone(),
     });
+}
+
+/// EBS counts what failed among the five snapshots of a volume that it has under way.
+fn make_way(lineage: &Lineage<'_>, volume: &Volume, plan: &mut Plan) {
+    let failed = lineage.snapshots.iter().filter(|s| {
+        s.volume == volume.id && s.state == SnapshotState::Failed && s.incident.is_some()
+    });
+    for snapshot in failed {
+        plan.step(Step::DeleteSnapshot {
+            snapshot: snapshot.id.clone(),
+            why: Retired::Failed,
+        });
+    }
 }
 
 /// Whose turn is the capture? CreateSnapshot has no client token, so runners

@@ -39,10 +39,7 @@ pub(super) fn upkeep(scene: &Scene<'_>, placed: &Placed<'_>, plan: &mut Plan) {
 /// and what is belied gets the label that is true.
 fn labels<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = Step> + 'a {
     scene.lineages.values().flat_map(|lineage| {
-        let usable = lineage
-            .snapshots
-            .iter()
-            .filter(|s| s.state != SnapshotState::Unusable);
+        let usable = lineage.snapshots.iter().filter(|s| s.state.is_usable());
         usable.filter_map(|s| {
             if is_belied(scene, lineage, s) {
                 label(s, live_at(s.started))
@@ -248,14 +245,17 @@ fn snapshots<'a>(scene: &'a Scene<'_>, sets: &[Set<'a>]) -> impl Iterator<Item =
             .snapshots
             .iter()
             // What nobody tagged with a move was not made by rehome.
-            .filter(|s| s.incident.is_some() && s.state == SnapshotState::Completed)
+            .filter(|s| s.incident.is_some())
+            .filter(|s| matches!(s.state, SnapshotState::Completed | SnapshotState::Failed))
             .filter(move |s| !kept.contains(&s.id) && Some(&s.id) != needed.as_ref())
             // What began after it may be the newest data there is, by whatever name:
             // a capture that was carried out late, for one.
             .filter(move |s| newest.is_some_and(|newest| s.started <= newest))
             .filter(|s| !is_belied(scene, lineage, s))
             .filter_map(move |s| {
-                let why = if is_duplicate(lineage, s, &in_sets) {
+                let why = if s.state == SnapshotState::Failed {
+                    Retired::Failed
+                } else if is_duplicate(lineage, s, &in_sets) {
                     Retired::Duplicate
                 } else if oldest_kept.is_some_and(|oldest| s.started < oldest) {
                     Retired::BeyondKeep

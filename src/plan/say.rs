@@ -125,6 +125,7 @@ impl Display for Retired {
             Self::NeverActive => "it was made for a move that ended otherwise",
             Self::BeyondKeep => "the policy keeps fewer sets",
             Self::Duplicate => "another capture of the same move is kept",
+            Self::Failed => "EBS could not take it",
         })
     }
 }

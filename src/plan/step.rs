@@ -246,6 +246,8 @@ pub enum Retired {
     BeyondKeep,
     /// Another capture of the same volume and move is kept.
     Duplicate,
+    /// EBS could not take it.
+    Failed,
 }
 
 /// Why nothing happens (yet).

@@ -180,7 +180,7 @@ impl Set<'_> {
 
     fn has_failed(&self, world: &World) -> bool {
         let mut set = self.of(world).into_iter();
-        set.any(|of| of.state == SnapshotState::Unusable)
+        set.any(|of| !of.state.is_usable())
     }
 }
 
@@ -193,7 +193,7 @@ fn shown(of: &Snapshot) -> Shown<'_> {
         state: match of.state {
             SnapshotState::Pending => "pending",
             SnapshotState::Completed => "completed",
-            SnapshotState::Unusable => "failed",
+            SnapshotState::Failed | SnapshotState::Unusable => "failed",
         },
         progress: of.progress,
     }

@@ -388,3 +388,31 @@ fn a_capture_that_cannot_be_used_does_not_let_its_machine_end() {
     let again = lost.capture("snap-2", "vol-1", Completed);
     assert!(completes(&again, TERMINATE));
 }
+
+/// EBS counts five of a volume that are under way or failed: after five failures no
+/// capture would ever be taken (tale 18004716 of the swarm).
+#[test]
+fn a_capture_that_failed_makes_way_for_the_next_one() {
+    const FAILED: SnapshotState = SnapshotState::Failed;
+    let failed = |story: Story| {
+        story
+            .detached("vol-1")
+            .address_on("i-new")
+            .here("i-old", None, Workload::Stopped)
+    };
+    let gone = |id: &str| format!("delete {id}: EBS could not take it");
+    let capture = "capture the quiet vol-1 (data, epoch 1)".to_owned();
+    let twice = cross_zone()
+        .capture("snap-1", "vol-1", FAILED)
+        .capture("snap-2", "vol-1", FAILED);
+    assert_eq!(
+        words(&failed(twice)),
+        [gone("snap-1"), gone("snap-2"), capture.clone()]
+    );
+    // Not what another volume needs, what somebody else took, or what comes yet.
+    let others = cross_zone()
+        .capture("snap-1", "vol-0", FAILED)
+        .snapshot("snap-2", "vol-1", 1, FAILED, at(10), None)
+        .snapshot("snap-3", "vol-1", 1, Pending, at(10), Some("live/1"));
+    assert_eq!(words(&failed(others)), [capture]);
+}

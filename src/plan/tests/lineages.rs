@@ -6,7 +6,7 @@ use crate::ids::{Epoch, Incident};
 use crate::plan::{Hold, Reason, Step};
 use crate::world::*;
 use Lifecycle::{InService, PendingWait};
-use SnapshotState::{Completed, Pending, Unusable};
+use SnapshotState::{Completed, Failed, Pending, Unusable};
 
 /// The heir is called, everything of its predecessor is out of reach, and the
 /// time for it is over.
@@ -40,7 +40,7 @@ fn of_the_whole_sets_the_newest_complete_one_stands_in() {
     let older = live(given_up(), "snap-1", Completed, -900);
     let newer = live(older.clone(), "snap-2", Completed, -600);
     assert!(restores(&newer, "snap-2"));
-    for state in [Pending, Unusable] {
+    for state in [Pending, Failed, Unusable] {
         let story = live(older.clone(), "snap-2", state, -600);
         assert!(restores(&story, "snap-1"), "{state:?}");
     }
@@ -50,7 +50,7 @@ fn of_the_whole_sets_the_newest_complete_one_stands_in() {
         story.snapshot("snap-2", "vol-1", 1, Completed, at(-600), Some("live/1"))
     };
     assert!(restores(&twice(Completed), "snap-1"));
-    for state in [Pending, Unusable] {
+    for state in [Pending, Failed, Unusable] {
         assert!(restores(&twice(state), "snap-2"), "{state:?}");
     }
 }

@@ -371,6 +371,8 @@ fn an_appointment_that_one_member_lacks_is_noted_there() {
     let stopped = |on| lacks(InstanceState::Stopped, on);
     assert_eq!(counted(&stopped(&["i-b"])), (0, 1), "all is well");
     assert_eq!(counted(&stopped(&[])), (0, 0));
+    let at_once = appointed(stopped(&["i-b"]).at(0), "i-a", -59);
+    assert_eq!(counted(&at_once), (0, 0), "its writer may be on the way");
     let gone = lacks(InstanceState::Terminated, &["i-b"]);
     assert_eq!(counted(&gone), (0, 0));
     let mut nobody = stopped(&["i-b"]);

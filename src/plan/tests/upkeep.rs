@@ -5,7 +5,7 @@ use crate::ids::{Epoch, Incident};
 use crate::plan::step::{LiveVolume, Step};
 use crate::plan::{Reason, sets, snapshot};
 use crate::world::*;
-use SnapshotState::{Completed, Pending, Unusable};
+use SnapshotState::{Completed, Failed, Pending, Unusable};
 
 const SET: &str = "snapshot 1 live volume(s) as one set";
 const OLD: &str = "delete vol-1: a newer epoch took over, and its keep time is over";
@@ -291,10 +291,20 @@ fn as_many_sets_are_kept_as_the_policy_says_and_one_at_the_least() {
     assert_eq!(kept(2, served()), [gone("snap-1")]);
     assert_eq!(kept(0, served()), [gone("snap-1"), gone("snap-2")]);
     // One that is not complete, or lost, is not counted among them.
-    for state in [Pending, Unusable] {
+    for state in [Pending, Failed, Unusable] {
         let begun = served().snapshot("snap-4", "vol-2", 2, state, at(400), Some("live/4"));
         assert_eq!(kept(2, begun), [gone("snap-1")]);
     }
+    // What failed goes once a later one is complete.
+    let failed = |at_second| {
+        let at_second = at(at_second);
+        served().snapshot("snap-4", "vol-2", 2, Failed, at_second, Some("live/4"))
+    };
+    assert_eq!(kept(3, failed(301)), [""; 0]);
+    assert_eq!(
+        kept(3, failed(299)),
+        ["delete snap-4: EBS could not take it"]
+    );
     // Of two sets of one instant neither is beyond the other.
     assert_eq!(kept(3, live(served(), "snap-0", 100)), [""; 0]);
     // What somebody else made is not rehome's to delete, nor what is not complete.
