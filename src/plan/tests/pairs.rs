@@ -354,7 +354,8 @@ fn an_appointment_that_one_member_lacks_is_noted_there() {
     let lacks = |b, on: &[&str]| {
         let mut story = serving(b)
             .address_on("i-a")
-            .here("i-a", Some("vol-1"), Workload::Healthy);
+            .here("i-a", Some("vol-1"), Workload::Healthy)
+            .at(0);
         story.group().unnoted = on.iter().map(|id| InstanceId::from(*id)).collect();
         appointed(story, "i-a", -60)
     };
@@ -371,7 +372,7 @@ fn an_appointment_that_one_member_lacks_is_noted_there() {
     let stopped = |on| lacks(InstanceState::Stopped, on);
     assert_eq!(counted(&stopped(&["i-b"])), (0, 1), "all is well");
     assert_eq!(counted(&stopped(&[])), (0, 0));
-    let at_once = appointed(stopped(&["i-b"]).at(0), "i-a", -59);
+    let at_once = appointed(stopped(&["i-b"]), "i-a", -59);
     assert_eq!(counted(&at_once), (0, 0), "its writer may be on the way");
     let gone = lacks(InstanceState::Terminated, &["i-b"]);
     assert_eq!(counted(&gone), (0, 0));
