@@ -16,8 +16,9 @@ use crate::tags;
 /// How long the group believes a new instance to be healthy.
 const GRACE_PERIOD_S: u64 = 300;
 
-/// How long a person takes to see that an instance is stopped, and to start it.
-const SEEN_STOPPED: SignedDuration = SignedDuration::from_mins(1);
+/// How long a person takes to see that an instance is stopped, and to start it: longer
+/// than any runner takes to look.
+const SEEN_STOPPED: SignedDuration = SignedDuration::from_mins(6);
 
 /// The members of a pair and the group's alarms, and the specification with
 /// the members' true ids.
@@ -124,9 +125,9 @@ pub(super) fn start_or_stop(
     }
 }
 
-/// Whoever starts a standby by hand has seen it stopped, for a minute at the least. In
-/// the seconds before it lost the copy that lost, whatever starts at boot would start on
-/// that: `docs/reliability.md` says so of pairs without agents.
+/// Whoever starts a standby by hand has seen it stopped for a while. Before somebody took
+/// the copy that lost from it, whatever starts at boot would start on that:
+/// `docs/reliability.md` says so of pairs without agents.
 fn has_just_stopped(region: &Region, id: &str, now: Timestamp) -> bool {
     let entries = region.record().entries().iter().rev();
     let mut states = entries.filter_map(|entry| match &entry.what {

@@ -12,14 +12,14 @@ use jiff::{SignedDuration, Timestamp};
 use super::addresses;
 use super::lineage::Lineage;
 use super::release::{detach_from_down, leave_volume};
-use super::scene::{SaturatingTime, Scene};
+use super::scene::{Heir, SaturatingTime, Scene};
 use super::step::{Cause, Hold, Plan, Reason, Step};
 use super::volumes::Placed;
-use crate::ids::{InstanceId, VolumeName};
+use crate::ids::{InstanceId, VolumeId, VolumeName};
 use crate::spec::{GroupSpec, Kind};
 use crate::world::{
-    AddressFound, AttachmentState, Group, Instance, InstanceState, Seen, Standing, Term, Volume,
-    World,
+    AddressFound, Attachment, AttachmentState, Group, Instance, InstanceState, Seen, Standing,
+    Term, Volume, World,
 };
 
 /// How long it takes to write an appointment on both members, with repetitions.
@@ -122,6 +122,19 @@ fn old_copies<'a>(scene: &Scene<'a>, instance: &InstanceId) -> Vec<&'a Volume> {
     others
         .filter(|volume| volume.attachments.iter().any(|a| a.instance == *instance))
         .collect()
+}
+
+/// An appointed member without an agent that a person started while it still had a copy
+/// that lost, on which whatever starts at boot goes on: once it is down it loses that,
+/// and is started anew. One that got the copy later may be at its rescue.
+pub(super) fn was_started_with(scene: &Scene<'_>, heir: Heir<'_>, id: &VolumeId) -> bool {
+    let launched = heir.instance.map(|i| i.launched);
+    let was_there = |on: &Attachment| on.since.is_some() && on.since <= launched;
+    !scene.spec.agent
+        && heir.appointed.is_some()
+        && old_copies(scene, heir.id)
+            .iter()
+            .any(|volume| volume.id == *id && volume.attachments.iter().all(was_there))
 }
 
 /// A member outlives its fence, and with it the copy that lost: were it still

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::fallback::{older_set, restore_set};
 use super::lineage::Lineage;
 use super::make::{Next, at_device, blank, restored, without_tags};
+use super::pair::was_started_with;
 use super::release::LETS_GO_WITHIN;
 use super::scene::{Heir, Keeper, LAG, SaturatingTime, Scene};
 use super::step::{Hold, Plan, Reason, Step};
@@ -498,6 +499,16 @@ fn attach(
         if let Some(lost) = leaving_copy(scene, spec, found) {
             cast_off(heir, lost, scene.now, plan);
             return true;
+        }
+        if was_started_with(scene, heir, found) {
+            plan.step(Step::Fence {
+                instance: heir.id.clone(),
+                force: false,
+            });
+            plan.wait(Reason::Fencing {
+                instance: heir.id.clone(),
+            });
+            return false;
         }
         plan.hold(Hold::DeviceTaken {
             volume: spec.name.clone(),

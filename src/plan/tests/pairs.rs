@@ -347,6 +347,45 @@ fn a_member_that_a_stuck_volume_hangs_on_is_stopped_where_no_agent_can_say_it_ne
     );
 }
 
+/// A person started the fenced primary before anybody had taken the old copy from it, and
+/// then the standby failed (tale 19010514 of the swarm).
+#[test]
+fn an_heir_that_was_started_with_a_copy_that_lost_is_stopped_to_lose_it() {
+    let story = |since: Option<i64>| {
+        let story = pair(InstanceState::Running, InstanceState::Stopped)
+            .volume("vol-1", "a", 1, Standing::Superseded, Some("i-a"))
+            .volume("vol-2", "a", 2, term("i-b", long_ago()), None)
+            .snapshot(
+                "snap-1",
+                "vol-2",
+                2,
+                SnapshotState::Completed,
+                at(5),
+                Some(&format!("i-b/{}", long_ago().as_millisecond())),
+            )
+            .instance("i-a", InstanceState::Running, at(-20))
+            .marker(2)
+            .at(30)
+            .no_agent();
+        let mut story = appointed(story, "i-a", 0);
+        let volume = story.volumes().get_mut(&"vol-1".into()).unwrap();
+        volume.attachments[0].since = since.map(at);
+        let devices = &mut story.instances().get_mut(&"i-a".into()).unwrap().devices;
+        devices.insert("/dev/sdf".to_owned(), "vol-1".into());
+        words(&story)
+    };
+    let stop = "fence i-a: stop it".to_owned();
+    let asks = |says: &[String]| says.iter().any(|s| s.contains("cannot be attached"));
+    let says = story(Some(-20));
+    assert!(says.contains(&stop) && !asks(&says), "{says:?}");
+    assert!(!says.iter().any(|s| s.contains("begin")), "{says:?}");
+    // A copy that came later is somebody's who looks into it.
+    for since in [Some(-19), None] {
+        let says = story(since);
+        assert!(!says.contains(&stop) && asks(&says), "{says:?}");
+    }
+}
+
 /// Tale 15033778 of the swarm: the heir's zone went dark, and what the other member
 /// said was of the appointment before.
 #[test]
