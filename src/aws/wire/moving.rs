@@ -187,7 +187,7 @@ async fn an_appointment_that_failed_on_one_member_is_seen_and_noted_there() {
     };
     let seen = stand.look().await.group;
     assert_eq!(known(&seen).appointed, Some(term(&two, 2)));
-    assert_eq!(known(&seen).unnoted, [one.clone()]);
+    assert_eq!(known(&seen).unnoted, std::slice::from_ref(&one));
     let wish = |appointed| Step::NoteHolder {
         on: one.clone(),
         appointed,

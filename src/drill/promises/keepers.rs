@@ -8,8 +8,9 @@ use rehome_region::What;
 use super::Evidence;
 
 /// What happened a moment ago may not have been seen yet, even where describes do
-/// not lag: a look at everything carries a step for 15 s, and a call takes time.
-pub(super) const SEEN_AFTER: SignedDuration = SignedDuration::from_secs(20);
+/// not lag: a look at everything carries a step for 15 s, and a call takes up to ten,
+/// in which it is on its way to AWS perhaps.
+pub(super) const SEEN_AFTER: SignedDuration = SignedDuration::from_secs(26);
 
 /// A detach that takes so long is stuck.
 const HANGS: SignedDuration = SignedDuration::from_mins(2);
