@@ -36,10 +36,7 @@ impl Display for Step {
                 volume,
                 instance,
                 force,
-            } => {
-                let how = if *force { " by force" } else { "" };
-                write!(f, "detach {volume} from {instance}{how}")
-            }
+            } => write!(f, "detach {volume} from {instance}{}", by(*force)),
             Self::Capture {
                 name,
                 volume,
@@ -83,6 +80,10 @@ impl Display for Step {
             Self::Complete { action } => write!(f, "complete {action}"),
         }
     }
+}
+
+fn by(force: bool) -> &'static str {
+    if force { " by force" } else { "" }
 }
 
 fn stop(force: bool) -> &'static str {

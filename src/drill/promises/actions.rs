@@ -78,7 +78,8 @@ fn close(
     let mut due = ready
         .max(opened)
         .max(resized(evidence, entry.at))
-        .max(lit_since(evidence, instance, entry.at));
+        .max(lit_since(evidence, instance, entry.at))
+        .max(tried_in_vain(evidence, instance, entry.at));
     if entry.who != instance && evidence.spec.agent {
         // Its time begins anew with each heir that has to let it have it.
         due = due.max(last_launch(evidence, instance, entry.at));
@@ -91,20 +92,8 @@ fn close(
     } else {
         evidence.hung_until(instance, entry.at)
     });
-    due = due.max(tried_in_vain(evidence, instance, entry.at));
-    // Another one closes it in the stead of the instance's own agent only when
-    // that had its time; where there is no agent, nobody waits for one.
-    let conditions = evidence.conditions;
-    let grant = match (entry.who == instance, evidence.spec.agent) {
-        (true, _) => SignedDuration::ZERO,
-        (false, false) => conditions.hears_after,
-        (false, true) => conditions
-            .hears_after
-            .saturating_add(conditions.clocks_off)
-            .saturating_add(evidence.spec.policy.quiesce_timeout),
-    };
-    let grant = grant
-        .saturating_add(conditions.sees_after)
+    let grant = stands_back(evidence, entry.who == instance)
+        .saturating_add(evidence.conditions.sees_after)
         .saturating_add(evidence.keeper_napped(instance, due, entry.at))
         .saturating_add(evidence.nobody_there(due, entry.at));
     if longer_than(CLOSED_AFTER.saturating_add(grant), due, entry.at) {
@@ -114,6 +103,20 @@ fn close(
         ));
     }
     Ok(())
+}
+
+/// Another one closes it in the stead of the instance's own agent only when that had
+/// its time; where there is no agent, nobody waits for one.
+fn stands_back(evidence: &Evidence<'_>, is_own: bool) -> SignedDuration {
+    let conditions = evidence.conditions;
+    match (is_own, evidence.spec.agent) {
+        (true, _) => SignedDuration::ZERO,
+        (false, false) => conditions.hears_after,
+        (false, true) => conditions
+            .hears_after
+            .saturating_add(conditions.clocks_off)
+            .saturating_add(evidence.spec.policy.quiesce_timeout),
+    }
 }
 
 /// When somebody last wanted to close it, and AWS did not.
