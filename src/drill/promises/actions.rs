@@ -11,6 +11,10 @@ use crate::tags;
 
 /// How soon after its part is done an action must be closed.
 const CLOSED_AFTER: SignedDuration = SignedDuration::from_secs(60);
+/// A fence that a dark zone did not obey is tried again after this part of the night,
+/// and within this time.
+const TRIED_AGAIN_AFTER: i32 = 10;
+const TRIED_AGAIN_WITHIN: SignedDuration = SignedDuration::from_mins(2);
 /// Who is there within this before an action times out could have kept it open.
 const LAST_MINUTE: SignedDuration = SignedDuration::from_secs(60);
 
@@ -180,13 +184,21 @@ fn booted(evidence: &Evidence<'_>, who: &str, at: Timestamp) -> Timestamp {
 }
 
 /// When its zone came back last, if it was dark: who is there is heard, and can
-/// be looked at, from then on.
+/// be looked at, from then on. Where no agent is, somebody from outside tries the
+/// fence again, the later the longer it went unheard.
 fn lit_since(evidence: &Evidence<'_>, instance: &str, at: Timestamp) -> Timestamp {
-    let own = evidence.zones.get(instance);
-    let until = evidence.entries.iter().take_while(|entry| entry.at <= at);
-    let lit =
-        until.filter(|entry| matches!(&entry.what, What::ZoneUp { zone } if Some(zone) == own));
-    lit.last().map_or(Timestamp::MIN, |entry| entry.at)
+    let zone = evidence.zones.get(instance);
+    let nights = zone.and_then(|zone| evidence.ledger.dark.get(zone));
+    let ended = nights.into_iter().flatten().filter_map(|(from, to)| {
+        let lit = to.filter(|lit| *lit <= at)?;
+        let unheard = lit.duration_since(*from);
+        let late = (unheard / TRIED_AGAIN_AFTER).min(TRIED_AGAIN_WITHIN);
+        match evidence.spec.agent {
+            true => Some(lit),
+            false => lit.checked_add(late).ok().map(|seen| seen.min(at)),
+        }
+    });
+    ended.max().unwrap_or(Timestamp::MIN)
 }
 
 /// Until when another member was in the dark that Auto Scaling did not end yet: EC2

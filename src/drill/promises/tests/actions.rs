@@ -54,6 +54,30 @@ fn closing_an_action_too_early_too_late_or_not_at_all_breaks_the_eighth_promise(
     early.breaks(8, "before data was in its place");
 }
 
+/// Tale 20040301 of the swarm: 45 minutes in the dark.
+#[test]
+fn who_tries_a_fence_in_a_long_night_hears_later_that_it_was_obeyed() {
+    let closed_at = |lit: i64, second: i64, scenario: &str| {
+        let tale = Tale::default()
+            .at(1, "aws", member(OLD, "InService"))
+            .at(100, "nature", What::ZoneDown { zone: "a".into() })
+            .at(200, "aws", member(OLD, "Terminating:Wait"))
+            .at(lit, "nature", What::ZoneUp { zone: "a".into() })
+            .at(
+                second,
+                "controller",
+                closed(OLD, "TERMINATING", Closed::Continue),
+            );
+        tale.judged(8, scenario, &BTreeMap::new(), &[])
+    };
+    let late = |lit, second| closed_at(lit, second, "no-agent").is_err();
+    assert!(!late(700, 700 + 60 + 60) && late(700, 700 + 60 + 61));
+    assert!(!late(2800, 2800 + 120 + 60) && late(2800, 2800 + 120 + 61));
+    // Its own agent comes to itself with its zone.
+    let by_agent = |second| closed_at(2800, second, "cross-zone").is_err();
+    assert!(!by_agent(2800 + 60 + 60) && by_agent(2800 + 60 + 61));
+}
+
 #[test]
 fn a_launch_whose_volume_is_stuck_on_its_way_off_may_run_out_where_there_is_no_agent() {
     let leaves = What::Detaching {
