@@ -15,7 +15,8 @@ use super::terms::{activate, needs_term};
 use crate::ids::{InstanceId, VolumeId, VolumeName};
 use crate::spec::{Kind, VolumeSpec};
 use crate::world::{
-    Attachment, AttachmentState, Snapshot, SnapshotState, Standing, Volume, VolumeState,
+    Attachment, AttachmentState, Mounted, Snapshot, SnapshotState, Standing, Volume, VolumeState,
+    Workload,
 };
 
 /// An attachment that takes longer than 90 s is stuck (the figure of the EBS CSI
@@ -348,6 +349,9 @@ fn leaving(scene: &Scene<'_>, heir: Heir<'_>, spec: &VolumeSpec, volume: &Volume
         && scene.here.is_some_and(|here| {
             !here.disks.contains_key(&volume.id) && !here.mounts.contains_key(&spec.name)
         });
+    if is_mounted_in_vain(scene, spec, volume) {
+        plan.step(Step::Quiesce);
+    }
     let is_pair = matches!(scene.spec.kind, Kind::Pair { .. });
     if is_pair && heir.runs() && hangs(scene, heir.id) && came_lately(scene, heir.id) {
         plan.step(Step::Fence {
@@ -369,6 +373,17 @@ fn leaving(scene: &Scene<'_>, heir: Heir<'_>, spec: &VolumeSpec, volume: &Volume
         None,
         due.filter(|due| scene.now < *due),
     );
+}
+
+/// A detach that was sent minutes ago may be carried out when its volume has come and is
+/// mounted. While that is so it is not detached either, and nothing can be started on it:
+/// it is let go of, and comes anew. Whoever serves from it goes on.
+fn is_mounted_in_vain(scene: &Scene<'_>, spec: &VolumeSpec, volume: &Volume) -> bool {
+    scene.holds_here()
+        && scene.here.is_some_and(|here| {
+            let rests = matches!(here.workload, Workload::Stopped | Workload::None);
+            rests && here.mounts.get(&spec.name) == Some(&Mounted::Volume(volume.id.clone()))
+        })
 }
 
 /// When a volume should have come, and should have left after it did not.
