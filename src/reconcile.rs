@@ -397,12 +397,16 @@ impl<H: Host> Runner<H> {
     /// again at the next idle look. False: the look that it took shows that there is
     /// no leisure.
     async fn upkeep(&self, spec: &GroupSpec, memory: &mut Memory, mut plan: Plan) -> bool {
-        if !plan.upkeep.is_empty() && !memory.is_fresh(self.clock.now()) {
+        if plan.upkeep.is_empty() {
+            return true;
+        }
+        if !memory.is_fresh(self.clock.now()) {
             memory.focus = Focus::ALL;
             self.observe(spec, memory).await;
-            if let Some(world) = &memory.world {
-                plan = plan::plan(world, spec, &memory.seat, self.clock.now());
-            }
+            let Some(world) = &memory.world else {
+                return true;
+            };
+            plan = plan::plan(world, spec, &memory.seat, self.clock.now());
             if !plan.is_settled() {
                 return false;
             }

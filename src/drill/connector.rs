@@ -353,8 +353,10 @@ impl Line {
             return refusal;
         }
         let response = self.shared.lock().handle(&self.caller, request, now);
-        let body = String::from_utf8_lossy(&request.body);
-        tracing::trace!(%now, who = %self.caller, status = response.status, %body, "a call");
+        tracing::trace!(
+            %now, who = %self.caller, status = response.status,
+            body = %String::from_utf8_lossy(&request.body), "a call"
+        );
         if is_runner(&self.caller) {
             self.shared.blows().hear(&self.caller);
             self.shared.heard.notify_waiters();

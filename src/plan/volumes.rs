@@ -15,8 +15,8 @@ use super::terms::{activate, needs_term};
 use crate::ids::{InstanceId, VolumeId, VolumeName};
 use crate::spec::{Kind, VolumeSpec};
 use crate::world::{
-    Attachment, AttachmentState, Mounted, Snapshot, SnapshotState, Standing, Volume, VolumeState,
-    Workload,
+    Attachment, AttachmentState, Lifecycle, Mounted, Snapshot, SnapshotState, Standing, Volume,
+    VolumeState, Workload,
 };
 
 /// An attachment that takes longer than 90 s is stuck (the figure of the EBS CSI
@@ -349,7 +349,7 @@ fn leaving(scene: &Scene<'_>, heir: Heir<'_>, spec: &VolumeSpec, volume: &Volume
         && scene.here.is_some_and(|here| {
             !here.disks.contains_key(&volume.id) && !here.mounts.contains_key(&spec.name)
         });
-    if is_mounted_in_vain(scene, spec, volume) {
+    if is_mounted_in_vain(scene, heir, spec, volume) {
         plan.step(Step::Quiesce);
     }
     let is_pair = matches!(scene.spec.kind, Kind::Pair { .. });
@@ -378,11 +378,22 @@ fn leaving(scene: &Scene<'_>, heir: Heir<'_>, spec: &VolumeSpec, volume: &Volume
 /// A detach that was sent minutes ago may be carried out when its volume has come and is
 /// mounted. While that is so it is not detached either, and nothing can be started on it:
 /// it is let go of, and comes anew. Whoever serves from it goes on.
-fn is_mounted_in_vain(scene: &Scene<'_>, spec: &VolumeSpec, volume: &Volume) -> bool {
+fn is_mounted_in_vain(
+    scene: &Scene<'_>,
+    heir: Heir<'_>,
+    spec: &VolumeSpec,
+    volume: &Volume,
+) -> bool {
+    // Without units nobody knows what uses it, once it serves.
+    let rests = |workload: &Workload| match workload {
+        Workload::Stopped => true,
+        Workload::None => heir.member.lifecycle != Lifecycle::InService,
+        Workload::Healthy | Workload::Unhealthy(_) => false,
+    };
     scene.holds_here()
         && scene.here.is_some_and(|here| {
-            let rests = matches!(here.workload, Workload::Stopped | Workload::None);
-            rests && here.mounts.get(&spec.name) == Some(&Mounted::Volume(volume.id.clone()))
+            rests(&here.workload)
+                && here.mounts.get(&spec.name) == Some(&Mounted::Volume(volume.id.clone()))
         })
 }
 

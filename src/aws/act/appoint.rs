@@ -38,7 +38,7 @@ impl Aws {
         for other in members.iter().filter(|id| *id != wish.heir) {
             match self.note(spec, other, &term, wish.moves).await {
                 // It counts already; the other one's note serves only for the
-                // day when the heir cannot be read, and is written at leisure.
+                // day when the heir cannot be read, and is written a minute later.
                 Err(error) if error.meaning != Meaning::NotFound => {
                     tracing::warn!(%error, instance = %other, "the appointment stands on the heir alone");
                 }

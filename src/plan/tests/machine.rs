@@ -117,15 +117,19 @@ fn a_volume_that_is_only_attached_is_waited_for_and_never_mounted() {
     // Nor does it leave while it is mounted, and nothing starts on what leaves (tale
     // 20067146 of the swarm). Who serves from it goes on; what else is mounted says nothing.
     let let_go = "stop the workload and unmount".to_owned();
-    let lets_go = |workload: Workload, mounted: &str| {
-        let mut story = used.clone();
+    let while_it = |is: Lifecycle, workload: Workload, mounted: &str| {
+        let mut story = used.clone().member("i-1", is, "a");
         let here = story.world.here.as_mut().unwrap();
         here.workload = workload;
         here.mounts
             .insert("data".into(), Mounted::Volume(mounted.into()));
         words(&story).contains(&let_go)
     };
-    assert!(lets_go(Workload::Stopped, "vol-2") && lets_go(Workload::None, "vol-2"));
+    let lets_go = |workload, mounted| while_it(Lifecycle::InService, workload, mounted);
+    assert!(lets_go(Workload::Stopped, "vol-2"));
+    // Without units nobody knows what uses it, once it serves.
+    assert!(!lets_go(Workload::None, "vol-2"));
+    assert!(while_it(Lifecycle::PendingWait, Workload::None, "vol-2"));
     assert!(!lets_go(Workload::Healthy, "vol-2"));
     assert!(!lets_go(Workload::Unhealthy("no".into()), "vol-2"));
     assert!(!lets_go(Workload::Stopped, "vol-9"));
