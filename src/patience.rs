@@ -251,7 +251,10 @@ fn pace(reason: &Reason) -> Pace {
 pub(crate) fn takes_about(step: &Step) -> Option<SignedDuration> {
     match step {
         Step::CreateVolume { .. } => Some(seconds(1.5)),
-        Step::Attach { .. } | Step::Detach { .. } | Step::TakeBack { .. } => Some(seconds(1.6)),
+        Step::Attach { .. }
+        | Step::Detach { .. }
+        | Step::Displace { .. }
+        | Step::TakeBack { .. } => Some(seconds(1.6)),
         Step::Fence { .. } => Some(seconds(5.0)),
         // Even a read by id does not see it at once.
         Step::Capture { .. } => Some(seconds(0.9)),

@@ -72,6 +72,7 @@ impl Aws {
             | Step::Label { .. }
             | Step::DeleteSnapshot { .. } => self.act_on_snapshots(spec, step).await,
             Step::Detach { .. }
+            | Step::Displace { .. }
             | Step::TakeBack { .. }
             | Step::CreateVolume { .. }
             | Step::Attach { .. }
@@ -190,6 +191,11 @@ impl Aws {
                 instance,
                 force,
             } => self.detach(volume, instance, *force).await,
+            Step::Displace {
+                volume,
+                instance,
+                force,
+            } => self.displace(volume, instance, *force).await,
             Step::TakeBack { volume, instance } => self.take_back(volume, instance).await,
             Step::CreateVolume {
                 name,

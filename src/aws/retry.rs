@@ -15,6 +15,10 @@ pub(super) enum Policy {
     Repeat,
     /// A read whose failure has another way round: do not insist.
     Brief,
+    /// Writes that are repeated as long as AWS answers. Where it does not, time has
+    /// passed in which others may have done, and undone, what is asked for: only a new
+    /// look says whether that is still wanted.
+    WhileRefused,
     /// Writes whose unknown outcome must be looked up first.
     Once,
 }
@@ -22,7 +26,7 @@ pub(super) enum Policy {
 impl Policy {
     fn tries(self) -> u32 {
         match self {
-            Self::Repeat => 6,
+            Self::Repeat | Self::WhileRefused => 6,
             Self::Brief => 3,
             Self::Once => 1,
         }
@@ -35,6 +39,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// The pauses of one call. It ends by the number of tries, never by a clock.
 #[derive(Debug)]
 pub(super) struct Schedule {
+    policy: Policy,
     growth: ExponentialBackoff<Still>,
     tries_left: u32,
 }
@@ -43,6 +48,7 @@ impl Schedule {
     pub(super) fn new(policy: Policy) -> Self {
         let clock = Still(any_instant());
         Self {
+            policy,
             growth: ExponentialBackoff {
                 current_interval: FIRST_PAUSE,
                 initial_interval: FIRST_PAUSE,
@@ -64,8 +70,9 @@ impl Schedule {
             return None;
         }
         // A try that got no answer has already cost a whole time-out.
-        let spent = match error.meaning {
-            Meaning::NoAnswer => 2,
+        let spent = match (error.meaning, self.policy) {
+            (Meaning::NoAnswer, Policy::WhileRefused) => self.tries_left,
+            (Meaning::NoAnswer, _) => 2,
             _ => 1,
         };
         self.tries_left = self.tries_left.saturating_sub(spent);
@@ -147,6 +154,8 @@ mod tests {
         assert_eq!(pauses(Policy::Brief, Meaning::Unavailable).len(), 2);
         assert_eq!(pauses(Policy::Brief, Meaning::NoAnswer).len(), 1);
         assert_eq!(pauses(Policy::Once, Meaning::Throttled).len(), 0);
+        assert_eq!(pauses(Policy::WhileRefused, Meaning::Throttled).len(), 5);
+        assert_eq!(pauses(Policy::WhileRefused, Meaning::NoAnswer).len(), 0);
     }
 
     #[test]

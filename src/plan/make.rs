@@ -147,7 +147,7 @@ fn takes_the_other(scene: &Scene<'_>, lineage: &Lineage<'_>, plan: &mut Plan) ->
                 why: Retired::NeverActive,
             }),
             Some(_) if !scene.is_in_reach(other) => continue,
-            Some(at) if at.state == AttachmentState::Attached => plan.step(Step::Detach {
+            Some(at) if at.state == AttachmentState::Attached => plan.step(Step::Displace {
                 volume: other.id.clone(),
                 instance: at.instance.clone(),
                 force: false,

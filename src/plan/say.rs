@@ -36,6 +36,11 @@ impl Display for Step {
                 volume,
                 instance,
                 force,
+            }
+            | Self::Displace {
+                volume,
+                instance,
+                force,
             } => write!(f, "detach {volume} from {instance}{}", by(*force)),
             Self::Capture {
                 name,

@@ -110,6 +110,13 @@ pub enum Step {
         instance: InstanceId,
         force: bool,
     },
+    /// Detach a copy that no term ever began on, from where another belongs. Refused
+    /// once a term did: then it may be in use.
+    Displace {
+        volume: VolumeId,
+        instance: InstanceId,
+        force: bool,
+    },
     /// Detach what has been `attaching` for so long that it is stuck; by force what
     /// is stuck on its way back, and was never seen by the instance.
     TakeBack {

@@ -8,7 +8,7 @@ use super::fallback::{older_set, restore_set};
 use super::lineage::Lineage;
 use super::make::{Next, at_device, blank, restored, without_tags};
 use super::pair::was_started_with;
-use super::release::LETS_GO_WITHIN;
+use super::release::{LETS_GO_WITHIN, leave_volume};
 use super::scene::{Heir, Keeper, LAG, SaturatingTime, Scene};
 use super::step::{Hold, Plan, Reason, Step};
 use super::terms::{activate, needs_term};
@@ -463,16 +463,18 @@ fn make_room(scene: &Scene<'_>, heir: Heir<'_>, unused: &Volume, plan: &mut Plan
             return plan.wait_until(Reason::Detaching { volume }, None, Some(due));
         }
     };
-    plan.step(Step::Detach {
+    plan.step(Step::Displace {
         volume: unused.id.clone(),
         instance: heir.id.clone(),
         force,
     });
 }
 
-/// A copy that lost, that somebody told to leave, and that this machine, the holder,
-/// says is not mounted. One that nobody told to leave may be somebody's rescue.
-fn leaving_copy<'a>(scene: &Scene<'a>, spec: &VolumeSpec, id: &VolumeId) -> Option<&'a Volume> {
+/// A copy that lost, and that this machine, the holder, says is not mounted: one that
+/// somebody told to leave, or that began the holder's own term when it came. Any other
+/// may be somebody's rescue.
+fn lost_copy<'a>(scene: &Scene<'a>, spec: &VolumeSpec, id: &VolumeId) -> Option<&'a Volume> {
+    let heir = scene.holder?;
     let is_unmounted = scene.here.is_some_and(|here| here.mounts.is_empty());
     if !scene.holds_here() || !is_unmounted || spec.mount.is_none() {
         return None;
@@ -482,12 +484,27 @@ fn leaving_copy<'a>(scene: &Scene<'a>, spec: &VolumeSpec, id: &VolumeId) -> Opti
     let lineage = scene.lineages.get(&spec.name)?;
     let mut others = lineage.others.iter().copied();
     let lost = others.find(|v| v.id == *id && Some(v.epoch) < lineage.top)?;
-    lost.attachments.first().is_some_and(leaves).then_some(lost)
+    let goes = |a: &Attachment| leaves(a) || came_with_its_term(heir, lost, a);
+    lost.attachments.first().is_some_and(goes).then_some(lost)
+}
+
+/// Did it come for the holder's own term? A person who attaches one by hand does so long
+/// after its term, and begins none. Which of two clocks is ahead is not known.
+fn came_with_its_term(heir: Heir<'_>, volume: &Volume, at: &Attachment) -> bool {
+    let Standing::Active(Some(term)) = &volume.standing else {
+        return false;
+    };
+    let latest = term.since.saturating_add_or_max(LAG);
+    term.holder == *heir.id && at.since.is_some_and(|since| since <= latest)
 }
 
 /// It is in the place of the data that won. Its detach may have been stuck since
 /// before the machine was started; by force, nothing of it is lost.
 fn cast_off(heir: Heir<'_>, lost: &Volume, now: Timestamp, plan: &mut Plan) {
+    let mut at = lost.attachments.iter().map(|at| at.state);
+    if at.any(|at| at == AttachmentState::Attached) {
+        return leave_volume(lost, heir.id, plan);
+    }
     let due = heir
         .instance
         .map(|i| i.launched.saturating_add_or_max(LETS_GO_WITHIN));
@@ -522,7 +539,7 @@ fn attach(
             make_room(scene, heir, unused, plan);
             return true;
         }
-        if let Some(lost) = leaving_copy(scene, spec, found) {
+        if let Some(lost) = lost_copy(scene, spec, found) {
             cast_off(heir, lost, scene.now, plan);
             return true;
         }

@@ -16,6 +16,13 @@ use crate::spec::{GroupSpec, Kind};
 use crate::tags;
 use crate::world::{Standing, Volume, VolumeState};
 
+/// What the group says right before a term begins.
+#[derive(Default)]
+struct Said {
+    markers: BTreeMap<VolumeName, Epoch>,
+    is_leaving: bool,
+}
+
 impl Aws {
     pub(super) async fn activate(
         &self,
@@ -30,12 +37,17 @@ impl Aws {
             tokio::try_join!(
                 self.volumes_now(&ids),
                 self.volumes_shown(&spec.name),
-                self.markers_now(spec, !marked.is_empty())
+                self.group_says(spec, holder, !marked.is_empty())
             )
         };
-        let Some((now, shown, markers)) = self.in_one_moment(look).await? else {
+        let Some((now, shown, said)) = self.in_one_moment(look).await? else {
             return Outcome::overtaken(super::NO_MOMENT);
         };
+        // Another may have begun its term meanwhile, on the volumes that these are
+        // copies of, and these would pass for the newer ones.
+        if said.is_leaving {
+            return Outcome::overtaken(format!("{holder} is on its way out by now"));
+        }
         for of in volumes {
             if let Some(newer) = newer_in_use(of, &shown) {
                 return Outcome::overtaken(format!(
@@ -46,7 +58,7 @@ impl Aws {
             if let Err(why) = may_begin(
                 of,
                 now.get(&of.volume),
-                markers.get(&of.name),
+                said.markers.get(&of.name),
                 holder,
                 since,
             ) {
@@ -95,12 +107,14 @@ impl Aws {
         self.create_tags(&doing, ids, term).await
     }
 
-    /// The markers as they stand, so that a late runner lowers none.
-    async fn markers_now(
+    /// The group as it stands, so that a late runner lowers no marker, and begins
+    /// nothing for whom Auto Scaling takes away.
+    async fn group_says(
         &self,
         spec: &GroupSpec,
+        holder: &InstanceId,
         wanted: bool,
-    ) -> Result<BTreeMap<VolumeName, Epoch>, AwsError> {
+    ) -> Result<Said, AwsError> {
         match &spec.kind {
             Kind::Asg if wanted => {
                 let described = self
@@ -113,10 +127,18 @@ impl Aws {
                 let of = described
                     .first()
                     .ok_or_else(|| odd("there is no such group".to_owned()))?;
-                convert::group(of).map(|group| group.markers).map_err(odd)
+                let group = convert::group(of).map_err(odd)?;
+                let member = group.members.get(holder);
+                Ok(Said {
+                    is_leaving: member.is_none_or(|member| !member.lifecycle.is_candidate()),
+                    markers: group.markers,
+                })
             }
-            Kind::Pair { members } if wanted => self.pair_markers(members).await,
-            Kind::Asg | Kind::Pair { .. } => Ok(BTreeMap::new()),
+            Kind::Pair { members } if wanted => Ok(Said {
+                markers: self.pair_markers(members).await?,
+                is_leaving: false,
+            }),
+            Kind::Asg | Kind::Pair { .. } => Ok(Said::default()),
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_sdk_ec2::types::{self, ResourceType, VolumeType};
 
 use super::super::call::Ask;
+use super::super::retry::Policy;
 use super::super::tagging::{self, Tags};
 use super::super::token::{Wish, client_token};
 use super::super::{Aws, AwsError, Meaning, convert};
@@ -203,6 +204,21 @@ impl Aws {
         }
     }
 
+    /// Nobody has written to it, unless somebody began a term on it since: whoever did
+    /// may have it mounted by now.
+    pub(super) async fn displace(
+        &self,
+        volume: &VolumeId,
+        instance: &InstanceId,
+        force: bool,
+    ) -> Result<Outcome, AwsError> {
+        if self.is_unused(volume).await? {
+            self.send_detach(volume, instance, force).await
+        } else {
+            Outcome::overtaken(format!("{volume} is used by now"))
+        }
+    }
+
     /// Did rehome make it, and no term ever begin on it? Then nobody has written to it.
     async fn is_unused(&self, volume: &VolumeId) -> Result<bool, AwsError> {
         let now = self.volume_now(volume).await?;
@@ -219,7 +235,6 @@ impl Aws {
         if force
             && let Some(now) = self.instance_now(instance).await?
             && !now.state.is_down()
-            && !self.is_unused(volume).await?
         {
             return Outcome::overtaken(format!("{instance} is not down any more"));
         }
@@ -235,7 +250,8 @@ impl Aws {
         let ask = Ask::new(
             "ec2:DetachVolume",
             format!("detach {volume} from {instance}"),
-        );
+        )
+        .with(Policy::WhileRefused);
         let sent = self
             .call(&ask, async || {
                 self.ec2

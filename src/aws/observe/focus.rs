@@ -101,6 +101,7 @@ impl Focus {
             Step::ReportUnhealthy { .. } | Step::Complete { .. } => Self::GROUP,
             Step::Appoint { .. } => Self::ALL,
             Step::Detach { .. }
+            | Step::Displace { .. }
             | Step::TakeBack { .. }
             | Step::CreateVolume { .. }
             | Step::Attach { .. }

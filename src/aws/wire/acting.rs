@@ -356,6 +356,61 @@ async fn attaching_and_detaching_survive_a_lost_answer() {
     stand.overtaken(&detach(&here, false)).await;
 }
 
+/// Ten seconds later somebody may have attached it anew, and serve from it (swarm seed
+/// 21058430).
+#[tokio::test(start_paused = true)]
+async fn a_detach_that_is_not_answered_is_not_sent_again_unseen() {
+    let stand = Stand::prompt();
+    let here = stand.instance("us-east-1a").await;
+    let volume = stand.volume("us-east-1a", &[]);
+    stand.attach(&volume, &here);
+    stand.pass(10).await;
+    let detach = Step::Detach {
+        volume: volume.clone(),
+        instance: here,
+        force: false,
+    };
+    stand.strike("DetachVolume", 1.0, Strike::LostBefore);
+    stand.act(&detach).await.unwrap_err();
+    assert_eq!(stand.calls("DetachVolume"), 1);
+    // Where it is seen to have been carried out, nothing is left to be done.
+    stand.strike("DetachVolume", 1.0, Strike::TimedOutAfter);
+    stand.done(&detach).await;
+    assert_eq!(stand.calls("DetachVolume"), 2);
+}
+
+/// The holder's agent may have mounted it since (swarm seeds 21009574, 21015663).
+#[tokio::test(start_paused = true)]
+async fn an_unused_copy_is_not_displaced_once_a_term_began_on_it() {
+    let stand = Stand::prompt();
+    let here = stand.instance("us-east-1a").await;
+    let made = |state| {
+        let tags = [("rehome:state", state), ("rehome:incident", "i-0/1")];
+        stand.volume("us-east-1a", &tags)
+    };
+    let displace = |volume: &VolumeId| Step::Displace {
+        volume: volume.clone(),
+        instance: here.clone(),
+        force: false,
+    };
+    let (used, unused) = (made("active"), made("new"));
+    stand.attach(&used, &here);
+    stand.pass(10).await;
+    stand.overtaken(&displace(&used)).await;
+    assert_eq!(stand.calls("DetachVolume"), 0);
+    stand
+        .done(&Step::Detach {
+            volume: used,
+            instance: here.clone(),
+            force: false,
+        })
+        .await;
+    stand.pass(10).await;
+    stand.attach(&unused, &here);
+    stand.pass(10).await;
+    stand.done(&displace(&unused)).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_volume_that_turns_out_to_be_used_is_not_deleted() {
     let stand = Stand::prompt();

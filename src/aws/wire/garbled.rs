@@ -143,6 +143,11 @@ fn steps() -> Vec<Step> {
             instance: instance(),
             force: true,
         },
+        Step::Displace {
+            volume: volume(),
+            instance: instance(),
+            force: false,
+        },
         Step::CreateVolume {
             name: "data".into(),
             zone: "us-east-1a".into(),

@@ -59,6 +59,32 @@ async fn a_term_stands_on_the_volume_and_on_the_group() {
     assert_eq!(stand.tags_of_volume(&old)["rehome:state"], "superseded");
 }
 
+/// A runner whose looks took half a minute: Auto Scaling has replaced it meanwhile, and
+/// another serves from the volumes that these are copies of (swarm seed 21004579).
+#[tokio::test(start_paused = true)]
+async fn no_term_begins_for_whom_auto_scaling_takes_away() {
+    let stand = Stand::prompt();
+    stand.group();
+    stand.pass(60).await;
+    let first = stand.look().await;
+    let (member, of) = known(&first.group).members.iter().next().unwrap();
+    let copy = stand.volume(
+        of.zone.as_str(),
+        &[("rehome:epoch", "4"), ("rehome:state", "new")],
+    );
+    let stranger = stand.instance("us-east-1a").await;
+    stand.overtaken(&activate(&copy, &stranger, 4)).await;
+    stand
+        .done(&Step::ReportUnhealthy {
+            instance: member.clone(),
+            moves: Vec::new(),
+        })
+        .await;
+    stand.pass(60).await;
+    stand.overtaken(&activate(&copy, member, 4)).await;
+    assert_eq!(stand.tags_of_volume(&copy)["rehome:state"], "new");
+}
+
 /// Its runner was cut off before it wrote the marker.
 #[tokio::test(start_paused = true)]
 async fn a_term_of_which_only_its_volume_speaks_is_not_turned_back() {

@@ -231,7 +231,9 @@ proptest! {
         let keys: BTreeSet<String> = plan.steps.iter().map(Step::key).collect();
         prop_assert_eq!(keys.len(), plan.steps.len());
         let touched: Vec<_> = plan.steps.iter().filter_map(|s| match s {
-            Step::Attach { volume, .. } | Step::Detach { volume, .. } => Some(volume.clone()),
+            Step::Attach { volume, .. }
+            | Step::Detach { volume, .. }
+            | Step::Displace { volume, .. } => Some(volume.clone()),
             _ => None,
         }).collect();
         let distinct: BTreeSet<_> = touched.iter().cloned().collect();

@@ -433,6 +433,24 @@ fn a_device_that_something_else_has_is_for_a_person_unless_that_is_unused_or_on_
         let newest = free().volume("vol-9", "b", 1, Standing::Superseded, Some("i-new"));
         assert!(does(&on(&newest, None), taken));
     }
+    // Nor does it if it came by itself, long after its term. One that came for the holder's
+    // own term goes, where it is not mounted (swarm seed 21025148).
+    let outranked = |came| {
+        let term = Term {
+            holder: "i-new".into(),
+            since: at(10),
+        };
+        let own = Standing::Active(Some(term));
+        let mut story = free().marker(1).volume("vol-9", "b", 0, own, Some("i-new"));
+        let volume = story.volumes().get_mut(&"vol-9".into()).unwrap();
+        volume.attachments[0].since = Some(at(came));
+        story.spec.volumes[0].mount = Some("/data".into());
+        story
+    };
+    let on = |came, mounted| outranked(came).here("i-new", mounted, Workload::Stopped);
+    assert!(does(&on(310, None), room) && !does(&on(310, None), taken));
+    assert!(does(&on(311, None), taken) && !does(&on(311, None), room));
+    assert!(does(&on(310, Some("vol-9")), taken));
     // And nothing is attached to a machine that does not run.
     let booting = free().instance("i-new", InstanceState::Pending, at(0));
     assert!(does(&booting, "… i-new is still booting") && !does(&booting, attach));
