@@ -290,8 +290,15 @@ impl<H: Host> Runner<H> {
             self.go_on(spec, memory, plan, seen_at),
             self.beat(spec, beats)
         );
-        memory.beats.note(&beaten, self.clock.now());
-        turned
+        let is_news = memory.beats.note(&beaten, self.clock.now());
+        match turned {
+            // Something happened that the next look at leisure would show much later.
+            Turned::Settled(_) | Turned::Waits(_) if is_news => {
+                memory.focus = Focus::ALL;
+                Turned::Acted
+            }
+            turned => turned,
+        }
     }
 
     async fn go_on(

@@ -20,6 +20,7 @@ use self::appoint::Appointment;
 use self::snapshots::Shot;
 use super::call::Ask;
 use super::client::ATTEMPT;
+use super::retry::Policy;
 use super::token::Wish;
 use super::{Aws, AwsError, pace};
 use crate::ids::VolumeId;
@@ -235,7 +236,28 @@ impl Aws {
         tags: Vec<Tag>,
     ) -> Result<(), AwsError> {
         let ask = Ask::new("ec2:CreateTags", doing);
-        self.call(&ask, async || {
+        self.send_tags(&ask, resources, tags).await
+    }
+
+    /// For tags that say whose data is the newest: ten seconds after one that was not
+    /// answered, another may say so.
+    async fn create_deciding_tags(
+        &self,
+        doing: &str,
+        resources: Vec<String>,
+        tags: Vec<Tag>,
+    ) -> Result<(), AwsError> {
+        let ask = Ask::new("ec2:CreateTags", doing).with(Policy::WhileRefused);
+        self.send_tags(&ask, resources, tags).await
+    }
+
+    async fn send_tags(
+        &self,
+        ask: &Ask,
+        resources: Vec<String>,
+        tags: Vec<Tag>,
+    ) -> Result<(), AwsError> {
+        self.call(ask, async || {
             self.ec2
                 .create_tags()
                 .set_resources(Some(resources.clone()))

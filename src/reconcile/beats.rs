@@ -93,18 +93,21 @@ impl Beats {
     }
 
     /// Two in a row that fail would leave no time for a third: one that failed comes
-    /// again much sooner.
-    pub(super) fn note(&mut self, beaten: &[(Action, Beaten)], now: Timestamp) {
+    /// again much sooner. True: one turned out to be closed, of which no look told.
+    pub(super) fn note(&mut self, beaten: &[(Action, Beaten)], now: Timestamp) -> bool {
+        let mut is_news = false;
         for (action, how) in beaten {
             let Some(beat) = self.open.get_mut(action) else {
                 continue;
             };
             beat.is_closed = *how == Beaten::NotOpen;
+            is_news |= beat.is_closed;
             if *how == Beaten::Failed {
                 let pause = (beat.every / AGAIN).max(AGAIN_AFTER);
                 beat.due = beat.due.min(later(now, pause));
             }
         }
+        is_news
     }
 
     /// From a look that showed the group on, what is found open was opened since the
@@ -238,10 +241,10 @@ mod tests {
         let looks: Vec<_> = (0..=60).step_by(5).map(|at| (at, &plan, true)).collect();
         assert_eq!(beaten(&mut beats, &looks), [0]);
         let how = |how| [(plan.keep_open[0].clone(), how)];
-        beats.note(&how(Beaten::Failed), at(60));
+        assert!(!beats.note(&how(Beaten::Failed), at(60)));
         let looks: Vec<_> = (65..=200).step_by(5).map(|at| (at, &plan, true)).collect();
         assert_eq!(beaten(&mut beats, &looks), [85, 185]);
-        beats.note(&how(Beaten::Arrived), at(200));
+        assert!(!beats.note(&how(Beaten::Arrived), at(200)));
         assert!(beaten(&mut beats, &[(280, &plan, true)]).is_empty());
     }
 
@@ -251,10 +254,10 @@ mod tests {
         let mut beats = Beats::new();
         assert_eq!(beaten(&mut beats, &[(0, &plan, true)]), [0]);
         let closed = [(plan.keep_open[0].clone(), Beaten::NotOpen)];
-        beats.note(&closed, at(0));
+        assert!(beats.note(&closed, at(0)));
         // A describe that lags behind shows it for a while.
         assert_eq!(beaten(&mut beats, &[(100, &plan, true)]), [100]);
-        beats.note(&closed, at(100));
+        assert!(beats.note(&closed, at(100)));
         assert!(beaten(&mut beats, &[(200, &nothing, false)]).is_empty());
         assert!(beats.is_empty());
     }

@@ -20,7 +20,8 @@ use crate::world::{Standing, Volume, VolumeState};
 #[derive(Default)]
 struct Said {
     markers: BTreeMap<VolumeName, Epoch>,
-    is_leaving: bool,
+    /// The holder is not to be the holder any more.
+    is_relieved: bool,
 }
 
 impl Aws {
@@ -37,7 +38,7 @@ impl Aws {
             tokio::try_join!(
                 self.volumes_now(&ids),
                 self.volumes_shown(&spec.name),
-                self.group_says(spec, holder, !marked.is_empty())
+                self.group_says(spec, holder, since, !marked.is_empty())
             )
         };
         let Some((now, shown, said)) = self.in_one_moment(look).await? else {
@@ -45,8 +46,8 @@ impl Aws {
         };
         // Another may have begun its term meanwhile, on the volumes that these are
         // copies of, and these would pass for the newer ones.
-        if said.is_leaving {
-            return Outcome::overtaken(format!("{holder} is on its way out by now"));
+        if said.is_relieved {
+            return Outcome::overtaken(format!("{holder} is relieved by now"));
         }
         for of in volumes {
             if let Some(newer) = newer_in_use(of, &shown) {
@@ -104,15 +105,16 @@ impl Aws {
         ];
         let doing = format!("note that {holder} now uses the volumes of {}", spec.name);
         let ids = ids.iter().map(ToString::to_string).collect();
-        self.create_tags(&doing, ids, term).await
+        self.create_deciding_tags(&doing, ids, term).await
     }
 
     /// The group as it stands, so that a late runner lowers no marker, and begins
-    /// nothing for whom Auto Scaling takes away.
+    /// nothing for one whom Auto Scaling takes away, or another was appointed after.
     async fn group_says(
         &self,
         spec: &GroupSpec,
         holder: &InstanceId,
+        since: Timestamp,
         wanted: bool,
     ) -> Result<Said, AwsError> {
         match &spec.kind {
@@ -130,14 +132,18 @@ impl Aws {
                 let group = convert::group(of).map_err(odd)?;
                 let member = group.members.get(holder);
                 Ok(Said {
-                    is_leaving: member.is_none_or(|member| !member.lifecycle.is_candidate()),
+                    is_relieved: member.is_none_or(|member| !member.lifecycle.is_candidate()),
                     markers: group.markers,
                 })
             }
-            Kind::Pair { members } if wanted => Ok(Said {
-                markers: self.pair_markers(members).await?,
-                is_leaving: false,
-            }),
+            Kind::Pair { members } if wanted => {
+                let (markers, appointed) = self.pair_now(members).await?;
+                let other = appointed.filter(|term| term.holder != *holder);
+                Ok(Said {
+                    is_relieved: other.is_some_and(|term| term.since > since),
+                    markers,
+                })
+            }
             Kind::Asg | Kind::Pair { .. } => Ok(Said::default()),
         }
     }

@@ -69,7 +69,7 @@ impl Aws {
         members: &[InstanceId],
         seen: Option<&Term>,
     ) -> Result<Option<String>, AwsError> {
-        let now = self.pair_appointment(members).await?;
+        let (_, now) = self.pair_now(members).await?;
         Ok((now.as_ref() != seen).then(|| match now {
             Some(term) => format!("{} is the holder since {}", term.holder, term.since),
             None => "the appointment is gone".to_owned(),

@@ -312,7 +312,7 @@ impl Aws {
         let note = vec![tagging::tag(tags::STATE, tags::STATE_SUPERSEDED)];
         let doing = format!("note that {volume} is superseded");
         match self
-            .create_tags(&doing, vec![volume.to_string()], note)
+            .create_deciding_tags(&doing, vec![volume.to_string()], note)
             .await
         {
             Err(error) if error.meaning != Meaning::NotFound => Err(error),

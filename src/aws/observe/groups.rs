@@ -97,27 +97,18 @@ impl Aws {
 }
 
 impl Aws {
-    /// The highest markers that stand on those members that can be read.
-    pub(in crate::aws) async fn pair_markers(
+    /// The markers of a pair, and the newest appointment, on those members that can be
+    /// read.
+    pub(in crate::aws) async fn pair_now(
         &self,
         members: &[InstanceId],
-    ) -> Result<BTreeMap<VolumeName, Epoch>, AwsError> {
-        let doing = "read the markers of the pair";
+    ) -> Result<(BTreeMap<VolumeName, Epoch>, Option<Term>), AwsError> {
+        let doing = "read who holds the pair, and how new its data is";
         let looked = self.look_at_pair(doing, members).await?;
-        highest_markers(members, &looked)
-            .map_err(|problem| AwsError::odd(doing, DESCRIBE_INSTANCES, problem))
-    }
-
-    /// The newest appointment on those members that can be read.
-    pub(in crate::aws) async fn pair_appointment(
-        &self,
-        members: &[InstanceId],
-    ) -> Result<Option<Term>, AwsError> {
-        let doing = "read who holds the pair";
-        let looked = self.look_at_pair(doing, members).await?;
-        let all = appointments(members, &looked)
-            .map_err(|problem| AwsError::odd(doing, DESCRIBE_INSTANCES, problem))?;
-        Ok(newest(&all).cloned())
+        let odd = |problem| AwsError::odd(doing, DESCRIBE_INSTANCES, problem);
+        let markers = highest_markers(members, &looked).map_err(odd)?;
+        let all = appointments(members, &looked).map_err(odd)?;
+        Ok((markers, newest(&all).cloned()))
     }
 
     /// That nobody is appointed, or nothing marked, is not said by members of which

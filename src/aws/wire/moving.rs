@@ -85,6 +85,22 @@ async fn no_term_begins_for_whom_auto_scaling_takes_away() {
     assert_eq!(stand.tags_of_volume(&copy)["rehome:state"], "new");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_term_whose_beginning_is_not_answered_is_looked_up_first() {
+    let stand = Stand::prompt();
+    let here = stand.instance("us-east-1a").await;
+    let volume = stand.volume("us-east-1a", &[("rehome:epoch", "1")]);
+    stand.attach(&volume, &here);
+    stand.pass(10).await;
+    let mut begin = activate(&volume, &here, 1);
+    if let Step::Activate { volumes, .. } = &mut begin {
+        volumes[0].marked = Some(Epoch(1));
+    }
+    stand.strike("CreateTags", 1.0, Strike::TimedOutAfter);
+    stand.act(&begin).await.unwrap_err();
+    assert_eq!(stand.calls("CreateTags"), 1);
+}
+
 /// Its runner was cut off before it wrote the marker.
 #[tokio::test(start_paused = true)]
 async fn a_term_of_which_only_its_volume_speaks_is_not_turned_back() {
@@ -183,6 +199,21 @@ async fn an_appointment_stands_on_both_and_a_stale_one_is_overtaken() {
     // A runner that planned before it knew of that.
     stand.overtaken(&appoint(None)).await;
     stand.done(&appoint(Some(term))).await;
+
+    // Nor does a term begin that was decided before (swarm seed 21025148).
+    let copy = stand.volume(
+        "us-east-1a",
+        &[("rehome:epoch", "2"), ("rehome:state", "new")],
+    );
+    let begin = |holder: &InstanceId, second: u32| {
+        let mut step = activate(&copy, holder, 2);
+        if let Step::Activate { since, .. } = &mut step {
+            *since = format!("2026-01-01T00:59:{second}Z").parse().unwrap();
+        }
+        step
+    };
+    stand.overtaken(&begin(&one, 59)).await;
+    stand.done(&begin(&two, 58)).await;
 }
 
 /// What the heir's note says counts; the other's is of use when the heir cannot be read.
