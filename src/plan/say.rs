@@ -42,30 +42,11 @@ impl Display for Step {
                 instance,
                 force,
             } => write!(f, "detach {volume} from {instance}{}", by(*force)),
-            Self::Capture {
-                name,
-                volume,
-                epoch,
-                consistency,
-                ..
-            } => {
-                let how = how(*consistency);
-                write!(f, "capture the {how} {volume} ({name}, epoch {epoch})")
-            }
+            Self::Capture { .. } | Self::CreateVolume { .. } => self.say_what_is_made(f),
             Self::SnapshotLive { volumes, .. } => {
                 write!(f, "snapshot {} live volume(s) as one set", volumes.len())
             }
             Self::Label { snapshot, of, .. } => write!(f, "label {snapshot} as {}", of.name),
-            Self::CreateVolume {
-                name,
-                zone,
-                epoch,
-                source: Some(source),
-                ..
-            } => write!(f, "restore {name} (epoch {epoch}) from {source} in {zone}"),
-            Self::CreateVolume { name, zone, .. } => {
-                write!(f, "make the first, blank volume {name} in {zone}")
-            }
             Self::Attach {
                 volume,
                 instance,
@@ -83,6 +64,34 @@ impl Display for Step {
                 ..
             } => write!(f, "move {allocation} to {instance}"),
             Self::Complete { action } => write!(f, "complete {action}"),
+        }
+    }
+}
+
+impl Step {
+    fn say_what_is_made(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Capture {
+                name,
+                volume,
+                epoch,
+                consistency,
+                ..
+            } => {
+                let how = how(*consistency);
+                write!(f, "capture the {how} {volume} ({name}, epoch {epoch})")
+            }
+            Self::CreateVolume {
+                name,
+                zone,
+                epoch,
+                source: Some(source),
+                ..
+            } => write!(f, "restore {name} (epoch {epoch}) from {source} in {zone}"),
+            Self::CreateVolume { name, zone, .. } => {
+                write!(f, "make the first, blank volume {name} in {zone}")
+            }
+            other => write!(f, "make {other:?}"),
         }
     }
 }
