@@ -26,6 +26,9 @@ const ATTACHES_WITHIN: SignedDuration = SignedDuration::from_secs(90 + 300);
 /// For so long after that a member counts as one that is being called in.
 const CALLED_IN_WITHIN: SignedDuration = SignedDuration::from_mins(30);
 
+/// By how much the clock of whoever began a term may be off AWS's.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(5);
+
 /// How far the holder's volumes are.
 #[derive(Default)]
 pub(super) struct Placed<'a> {
@@ -489,12 +492,12 @@ fn lost_copy<'a>(scene: &Scene<'a>, spec: &VolumeSpec, id: &VolumeId) -> Option<
 }
 
 /// Did it come for the holder's own term? A person who attaches one by hand does so long
-/// after its term, and begins none. Which of two clocks is ahead is not known.
+/// after its term, and begins none.
 fn came_with_its_term(heir: Heir<'_>, volume: &Volume, at: &Attachment) -> bool {
     let Standing::Active(Some(term)) = &volume.standing else {
         return false;
     };
-    let latest = term.since.saturating_add_or_max(LAG);
+    let latest = term.since.saturating_add_or_max(CLOCKS_DIFFER);
     term.holder == *heir.id && at.since.is_some_and(|since| since <= latest)
 }
 
