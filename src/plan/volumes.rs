@@ -502,7 +502,8 @@ fn came_with_its_term(heir: Heir<'_>, volume: &Volume, at: &Attachment) -> bool 
 }
 
 /// It is in the place of the data that won. Its detach may have been stuck since
-/// before the machine was started; by force, nothing of it is lost.
+/// before the machine was started; by force, nothing of it is lost. One that came lately
+/// is given the time that any other has to leave: AWS does not say when that began.
 fn cast_off(heir: Heir<'_>, lost: &Volume, now: Timestamp, plan: &mut Plan) {
     let mut at = lost.attachments.iter().map(|at| at.state);
     if at.any(|at| at == AttachmentState::Attached) {
@@ -510,7 +511,8 @@ fn cast_off(heir: Heir<'_>, lost: &Volume, now: Timestamp, plan: &mut Plan) {
     }
     let due = heir
         .instance
-        .map(|i| i.launched.saturating_add_or_max(LETS_GO_WITHIN));
+        .map(|i| i.launched.saturating_add_or_max(LETS_GO_WITHIN))
+        .max(leaves_until(lost));
     if due.is_some_and(|due| now >= due) {
         plan.step(Step::TakeBack {
             volume: lost.id.clone(),

@@ -451,6 +451,14 @@ fn a_device_that_something_else_has_is_for_a_person_unless_that_is_unused_or_on_
     assert!(does(&on(310, None), room) && !does(&on(310, None), taken));
     assert!(does(&on(311, None), taken) && !does(&on(311, None), room));
     assert!(does(&on(310, Some("vol-9")), taken));
+    // On its way it is not cut off at once: 390 s to come, and two minutes to leave.
+    let going = |now| {
+        on(0, None)
+            .attachment("vol-9", AttachmentState::Detaching)
+            .at(now)
+    };
+    assert!(does(&going(509), leaves) && !does(&going(509), back));
+    assert!(does(&going(510), back));
     // And nothing is attached to a machine that does not run.
     let booting = free().instance("i-new", InstanceState::Pending, at(0));
     assert!(does(&booting, "… i-new is still booting") && !does(&booting, attach));
